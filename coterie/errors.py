@@ -1,0 +1,117 @@
+"""Every error Coterie raises on purpose.
+
+CoterieError
+├── ConfigurationError          a value in the environment or a file is not allowed
+├── RegistryError               the expert registry refuses an entry
+│   ├── UnknownExpert
+│   └── DuplicateExpert
+├── RequestError                the caller must change the request
+│   ├── UnknownModel
+│   └── ContextLengthExceeded
+├── NoExpertAvailable           nothing enabled, or everyone asked has failed
+├── EngineError                 one expert could not answer
+│   ├── EngineUnavailable       may be retried: not reachable, overloaded, restarting
+│   ├── EngineTimeout           may be retried
+│   ├── EngineRejected          its server refused the request: asking again is no use
+│   └── EngineProtocolError     its server's answer made no sense
+└── AccessDenied                no key, or not the right one
+
+A message says what happened, why, and the next step.  None carries a secret.
+"""
+
+from __future__ import annotations
+
+
+class CoterieError(Exception):
+    """What went wrong, why, and what to do about it."""
+
+
+class ConfigurationError(CoterieError):
+    """A configured value is not allowed; the message names key, value and what is allowed."""
+
+
+class RegistryError(CoterieError):
+    """The expert registry refuses an entry."""
+
+
+class UnknownExpert(RegistryError):
+    """No expert of that name is registered."""
+
+
+class DuplicateExpert(RegistryError):
+    """An expert of that name is registered already."""
+
+
+class RequestError(CoterieError):
+    """The request cannot be served as it is.  ``param`` names the field at fault."""
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class UnknownModel(RequestError):
+    """The request names a model that is neither ``coterie``, a strategy, nor an expert."""
+
+
+class ContextLengthExceeded(RequestError):
+    """The conversation is longer than any expert that could take it allows."""
+
+
+class NoExpertAvailable(CoterieError):
+    """Nobody is left to ask.  ``retry_after_s`` is when asking again may help."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 10.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class EngineError(CoterieError):
+    """One expert could not answer."""
+
+    retryable = False
+
+    def __init__(self, expert: str, message: str) -> None:
+        super().__init__(f"expert {expert!r}: {message}")
+        self.expert = expert
+
+
+class EngineUnavailable(EngineError):
+    """The expert's server cannot be reached, is overloaded or is restarting.
+
+    ``retry_after_s`` is the server's own wish, where it gave one.
+    """
+
+    retryable = True
+
+    def __init__(self, expert: str, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(expert, message)
+        self.retry_after_s = retry_after_s
+
+
+class EngineTimeout(EngineError):
+    """The expert did not answer in time."""
+
+    retryable = True
+
+
+class EngineRejected(EngineError):
+    """The expert's server refused the request with HTTP ``status``.
+
+    ``code`` is the server's own error code, ``context_length_exceeded`` among them.
+    """
+
+    def __init__(
+        self, expert: str, message: str, *, status: int = 400, code: str | None = None
+    ) -> None:
+        super().__init__(expert, message)
+        self.status = status
+        self.code = code
+
+
+class EngineProtocolError(EngineError):
+    """The expert's server answered with something that is not OpenAI's protocol."""
+
+
+class AccessDenied(CoterieError):
+    """The request carries no key, or one that does not allow this."""

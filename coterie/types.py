@@ -1,0 +1,364 @@
+"""The nouns of Coterie: frozen values without I/O.
+
+A *question* needs *skills*; a *route* says which *experts* are asked and why; each returns a
+*completion*; the aggregator turns completions into one *answer*.  Nothing here knows about HTTP,
+databases or models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+
+OVERALL = "*"
+"""The pseudo-skill under which an expert's rate over all questions is kept."""
+
+
+# --- what is asked ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation, kept whole.
+
+    ``content`` is the text, or the list of parts OpenAI's API allows; ``fields`` holds everything
+    else the caller sent (``name``, ``tool_calls`` ...), so that nothing is lost on the way.
+    """
+
+    role: str
+    content: JSON
+    fields: Mapping[str, JSON] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The text of this turn; parts that are not text are left out."""
+        if isinstance(self.content, str):
+            return self.content
+        if not isinstance(self.content, Sequence):
+            return ""
+        parts = (part for part in self.content if isinstance(part, Mapping))
+        return "\n".join(str(part.get("text", "")) for part in parts if part.get("type") == "text")
+
+    def as_dict(self) -> dict[str, JSON]:
+        """The message in OpenAI's form."""
+        return {"role": self.role, "content": self.content, **self.fields}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A conversation that ends with the turn to be answered."""
+
+    messages: tuple[Message, ...]
+
+    @classmethod
+    def of(cls, text: str, *, system: str | None = None) -> Question:
+        """A one-turn question, with a system prompt where one is given."""
+        turns = [Message("system", system)] if system else []
+        return cls((*turns, Message("user", text)))
+
+    @property
+    def text(self) -> str:
+        """The last user turn: what routing looks at."""
+        return next((m.text for m in reversed(self.messages) if m.role == "user"), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a completion is drawn; ``None`` leaves the choice to the expert's own defaults.
+
+    ``extra`` holds further fields of OpenAI's chat request, passed on untouched (``tools``,
+    ``response_format``, ``logprobs`` ...).
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    extra: Mapping[str, JSON] = field(default_factory=dict)
+
+    def over(self, defaults: Sampling) -> Sampling:
+        """These settings, with ``defaults`` where they are silent."""
+        return Sampling(
+            temperature=self.temperature if self.temperature is not None else defaults.temperature,
+            top_p=self.top_p if self.top_p is not None else defaults.top_p,
+            max_tokens=self.max_tokens if self.max_tokens is not None else defaults.max_tokens,
+            stop=self.stop or defaults.stop,
+            seed=self.seed if self.seed is not None else defaults.seed,
+            extra={**defaults.extra, **self.extra},
+        )
+
+
+# --- who can be asked ---------------------------------------------------------------------------
+
+
+class ExpertKind(StrEnum):
+    """Where an expert runs."""
+
+    OPENAI = "openai"
+    """Any server that speaks OpenAI's chat API."""
+    VLLM = "vllm"
+    """A vLLM engine that Coterie starts, watches and stops."""
+    LORA = "lora"
+    """A LoRA adapter served by the engine of its base expert."""
+
+
+class ExpertSource(StrEnum):
+    """Who owns an expert's entry."""
+
+    DECLARED = "declared"
+    """The configuration file: it is refreshed from there at every start."""
+    MANAGED = "managed"
+    """The API: the configuration file never touches it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expert:
+    """One model that can be asked, as the registry keeps it.
+
+    ``endpoint`` is the base URL of its server, up to and without ``/v1`` (``openai`` only);
+    ``model`` is the model id there, or for ``vllm`` the weights' Hugging Face id, folder or
+    ``package:NAME``; ``base`` names the expert whose engine serves a ``lora``, and ``adapter`` is
+    the adapter's folder.
+    Parameters are in billions, prices in US dollars per million tokens, ``context_length`` in tokens.
+    ``api_key_env`` is the *name* of an environment variable; the key itself is never kept.
+    """
+
+    name: str
+    kind: ExpertKind
+    model: str
+    endpoint: str | None = None
+    base: str | None = None
+    adapter: str | None = None
+    description: str = ""
+    context_length: int | None = None
+    total_params_b: float | None = None
+    active_params_b: float | None = None
+    prompt_price: float = 0.0
+    completion_price: float = 0.0
+    api_key_env: str | None = None
+    defaults: Sampling = field(default_factory=Sampling)
+    engine_args: Mapping[str, JSON] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    enabled: bool = True
+    source: ExpertSource = ExpertSource.DECLARED
+
+    def cost_usd(self, usage: Usage) -> float:
+        """What ``usage`` costs with this expert, in US dollars."""
+        prompt = usage.prompt_tokens * self.prompt_price
+        return (prompt + usage.completion_tokens * self.completion_price) / 1e6
+
+
+# --- who is good at what ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """A named ability; inference compares a question to its description and examples."""
+
+    name: str
+    description: str
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SkillWeight:
+    """How much of a question one skill is: ``weight`` in [0, 1]; a question's sum to 1.
+
+    ``similarity`` is the evidence: the cosine to the skill, or the share of keyword samples.
+    """
+
+    skill: str
+    weight: float
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A probability of success: posterior ``mean`` and ``sd`` after ``n`` graded answers."""
+
+    mean: float
+    sd: float
+    n: float
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is known of one expert: its rate over everything, and per skill where it was graded."""
+
+    expert: str
+    overall: Estimate
+    skills: Mapping[str, Estimate] = field(default_factory=dict)
+
+    def at(self, skill: str) -> Estimate:
+        """The estimate for ``skill``; the overall one where the skill was never graded."""
+        return self.skills.get(skill, self.overall)
+
+
+@dataclass(frozen=True, slots=True)
+class GradedAnswer:
+    """One expert's answer to one validation question, graded: the evidence behind a profile."""
+
+    expert: str
+    task: str
+    item: str
+    skills: tuple[SkillWeight, ...]
+    output: str
+    extracted: str | None
+    correct: bool
+    usage: Usage
+    latency_s: float
+
+
+# --- who is asked -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An expert that could be asked: expected success ``score`` and its spread ``sd``, and why."""
+
+    expert: str
+    score: float
+    sd: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A routing decision: the experts asked first, and in what order others would follow.
+
+    ``candidates`` is every enabled expert, best first; ``chosen`` and ``reserve`` name experts.
+    """
+
+    strategy: str
+    skills: tuple[SkillWeight, ...]
+    candidates: tuple[Candidate, ...]
+    chosen: tuple[str, ...]
+    reserve: tuple[str, ...]
+    reason: str
+
+    def score_of(self, expert: str) -> float:
+        """The expected success of ``expert`` on this question."""
+        return next((c.score for c in self.candidates if c.expert == expert), 0.0)
+
+
+# --- what comes back ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the serving engine counted them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+        )
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What one expert answered.  ``message`` is the whole assistant message in OpenAI's form."""
+
+    expert: str
+    text: str
+    finish_reason: str
+    usage: Usage
+    latency_s: float
+    message: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a streamed completion; the last one carries ``finish_reason`` and ``usage``.
+
+    ``delta`` is OpenAI's delta object where it holds more than ``text`` (tool calls, say).
+    """
+
+    text: str = ""
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    delta: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An expert that did not answer, and why: part of the why-record, never hidden.
+
+    ``rejected`` says that its server refused the request itself, with ``code`` where it gave one.
+    """
+
+    expert: str
+    error: str
+    latency_s: float
+    rejected: bool = False
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an aggregator makes of several completions.
+
+    ``leader`` is the expert whose completion stands for the answer, None where a synthesis is
+    needed.  ``agreement`` in [0, 1] is the posterior probability of the leading answer for a vote.
+    ``votes`` maps each extracted answer to the experts that gave it.
+    """
+
+    leader: str | None
+    agreement: float
+    votes: Mapping[str, tuple[str, ...]]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether an engine can take work now; ``detail`` says why not."""
+
+    ok: bool
+    detail: str = ""
+
+
+# --- how it is graded ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question of a task.  ``category`` is the task's own label: no router ever sees it."""
+
+    id: str
+    question: Question
+    target: str
+    category: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """Whether an output was right, and what was read out of it (None: nothing could be)."""
+
+    correct: bool
+    extracted: str | None
+
+
+def as_jsonable(value: Any) -> Any:
+    """``value`` (domain types nested at will) as plain dicts, lists and scalars.
+
+    Unlike :func:`dataclasses.asdict` it also takes mappings that cannot be deep-copied.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: as_jsonable(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): as_jsonable(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_jsonable(v) for v in value]
+    return value

@@ -1,0 +1,1 @@
+"""Does it work: tasks, grading and reports."""

@@ -1,0 +1,1 @@
+"""The service: composes skills, aggregator and evals behind one endpoint."""

@@ -1,0 +1,147 @@
+"""``/admin``: the expert registry and profiling.  Every call needs the admin key."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from coterie.errors import EngineError, RegistryError
+from coterie.types import Expert, ExpertKind, ExpertSource, Question, Sampling, as_jsonable
+from evals.tasks import load_task
+from orchestrator.api.deps import ForAdmin
+from orchestrator.experts_file import ExpertEntry
+from orchestrator.parts import Parts
+
+router = APIRouter(prefix="/admin")
+
+
+class ProfilingRequest(BaseModel):
+    """Which experts to grade, on what; all enabled ones where none is named."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    task: str = "demo"
+    experts: list[str] = Field(default_factory=list)
+    limit: Annotated[int, Field(ge=1)] | None = None
+
+
+@router.get("/experts")
+async def list_experts(parts: ForAdmin) -> dict[str, Any]:
+    """Every registered expert, with its state."""
+    health = await parts.fleet.health()
+    rows = []
+    for expert in await parts.registry.list():
+        found = health.get(expert.name)
+        rows.append(
+            {
+                **expert_body(expert),
+                "healthy": bool(found and found.ok),
+                "detail": found.detail if found else "",
+            }
+        )
+    return {"experts": rows, "processes": [as_jsonable(p) for p in parts.fleet.describe()]}
+
+
+@router.post("/experts", status_code=201)
+async def add_expert(
+    body: ExpertEntry, parts: ForAdmin, verify: Annotated[bool, Query()] = True
+) -> dict[str, Any]:
+    """Registers an expert; its endpoint must answer, unless ``verify=false``."""
+    expert = body.to_domain(source=ExpertSource.MANAGED)
+    if verify and expert.kind is ExpertKind.OPENAI:
+        await _verify(expert, parts)
+    await parts.registry.add(expert)
+    await parts.refresh()
+    return expert_body(expert)
+
+
+@router.get("/experts/{name}")
+async def get_expert(name: str, parts: ForAdmin) -> dict[str, Any]:
+    return expert_body(await parts.registry.get(name))
+
+
+@router.delete("/experts/{name}", status_code=204)
+async def remove_expert(name: str, parts: ForAdmin) -> None:
+    """Removes an expert with its answers and profile."""
+    await parts.registry.remove(name)
+    await parts.refresh()
+
+
+@router.put("/experts/{name}")
+async def replace_expert(name: str, body: ExpertEntry, parts: ForAdmin) -> dict[str, Any]:
+    """Replaces a managed entry; a declared one is changed in its file."""
+    if body.name != name:
+        raise RegistryError(
+            f"the entry is named {body.name!r}, the path {name!r}: an expert's name cannot change, "
+            "as its profile hangs on it; add it anew instead"
+        )
+    expert = body.to_domain(source=ExpertSource.MANAGED)
+    await parts.registry.update(expert)
+    await parts.refresh()
+    return expert_body(expert)
+
+
+@router.post("/experts/{name}/enable")
+async def enable_expert(name: str, parts: ForAdmin) -> dict[str, Any]:
+    await parts.registry.enable(name)
+    await parts.refresh()
+    return expert_body(await parts.registry.get(name))
+
+
+@router.post("/experts/{name}/disable")
+async def disable_expert(name: str, parts: ForAdmin) -> dict[str, Any]:
+    await parts.registry.disable(name)
+    await parts.refresh()
+    return expert_body(await parts.registry.get(name))
+
+
+@router.post("/experts/{name}/test")
+async def try_expert(name: str, parts: ForAdmin) -> dict[str, Any]:
+    """Asks the expert one short question for real."""
+    expert = parts.roster.expert(name)
+    sampling = Sampling(temperature=0.0, max_tokens=16).over(expert.defaults)
+    started = time.perf_counter()
+    try:
+        completion = await parts.fleet.engine(name).complete(Question.of("Say hello."), sampling)
+    except EngineError as error:
+        return {"ok": False, "error": str(error)}
+    return {
+        "ok": True,
+        "text": completion.text,
+        "usage": as_jsonable(completion.usage),
+        "latency_ms": round((time.perf_counter() - started) * 1000, 1),
+    }
+
+
+@router.post("/profiles", status_code=202)
+async def start_profiling(body: ProfilingRequest, parts: ForAdmin) -> dict[str, Any]:
+    """Begins grading experts; ``GET /admin/profiles`` tells how far it is."""
+    parts.profiling.start(load_task(body.task), body.experts, body.limit)
+    return {"profiling": as_jsonable(parts.profiling.state)}
+
+
+@router.get("/profiles")
+async def show_profiles(parts: ForAdmin) -> dict[str, Any]:
+    """Every stored profile, and the state of a run."""
+    return {
+        "profiling": as_jsonable(parts.profiling.state),
+        "profiles": [as_jsonable(p) for p in await parts.profiles.profiles()],
+        "taxonomy": [as_jsonable(s) for s in parts.taxonomy],
+    }
+
+
+def expert_body(expert: Expert) -> dict[str, Any]:
+    """An expert as JSON; of its API key only the variable's name is known here at all."""
+    return dict(as_jsonable(expert))
+
+
+async def _verify(expert: Expert, parts: Parts) -> None:
+    found = await parts.fleet.probe(expert)
+    if not found.ok:
+        raise RegistryError(
+            f"endpoint {expert.endpoint!r} of {expert.name!r} cannot be used: {found.detail}; "
+            "start it or mend the URL, or register it all the same with verify=false"
+        )

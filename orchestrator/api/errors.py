@@ -1,0 +1,96 @@
+"""Errors become HTTP here and nowhere else, in OpenAI's error object."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from coterie.errors import (
+    AccessDenied,
+    ConfigurationError,
+    ContextLengthExceeded,
+    CoterieError,
+    DuplicateExpert,
+    EngineRejected,
+    EngineTimeout,
+    EngineUnavailable,
+    NoExpertAvailable,
+    RegistryError,
+    RequestError,
+    UnknownExpert,
+    UnknownModel,
+)
+
+log = logging.getLogger(__name__)
+
+# First match wins: the narrow before the wide.
+STATUS: tuple[tuple[type[CoterieError], int, str, str | None], ...] = (
+    (UnknownModel, 404, "invalid_request_error", "model_not_found"),
+    (ContextLengthExceeded, 400, "invalid_request_error", "context_length_exceeded"),
+    (RequestError, 400, "invalid_request_error", None),
+    (UnknownExpert, 404, "invalid_request_error", "expert_not_found"),
+    (DuplicateExpert, 409, "invalid_request_error", "expert_exists"),
+    (RegistryError, 400, "invalid_request_error", "expert_refused"),
+    (ConfigurationError, 400, "invalid_request_error", None),
+    (AccessDenied, 401, "authentication_error", "invalid_api_key"),
+    (NoExpertAvailable, 503, "service_unavailable", "no_expert_available"),
+    (EngineUnavailable, 503, "service_unavailable", "expert_unavailable"),
+    (EngineTimeout, 504, "service_unavailable", "expert_timeout"),
+    (CoterieError, 502, "api_error", "expert_failed"),
+)
+
+
+def status_and_body(error: CoterieError) -> tuple[int, dict[str, Any]]:
+    """The HTTP status and OpenAI error object of ``error``."""
+    status, kind, code = next((s, k, c) for t, s, k, c in STATUS if isinstance(error, t))
+    if isinstance(error, EngineRejected):
+        # A 401 or 403 there is the operator's trouble with the expert, not this caller's.
+        status = error.status if error.status in (400, 404, 413, 422) else 502
+        code = error.code or code
+        kind = "invalid_request_error" if status != 502 else kind
+    return status, error_body(str(error), kind, getattr(error, "param", None), code)
+
+
+def error_body(message: str, kind: str, param: str | None, code: str | None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def _headers(error: CoterieError) -> Mapping[str, str]:
+    wait = getattr(error, "retry_after_s", None)
+    return {"Retry-After": str(math.ceil(wait))} if wait else {}
+
+
+def install(app: FastAPI) -> None:
+    """Adds the handlers."""
+
+    @app.exception_handler(CoterieError)
+    async def ours(request: Request, error: CoterieError) -> JSONResponse:
+        status, body = status_and_body(error)
+        return JSONResponse(body, status, headers=_headers(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(p) for p in first["loc"] if p != "body") or None
+        more = f" ({len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
+        message = f"{where or 'the body'}: {first['msg']}{more}"
+        return JSONResponse(error_body(message, "invalid_request_error", where, None), 400)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        message = f"{error.detail}: {request.method} {request.url.path}"
+        body = error_body(message, "invalid_request_error", None, None)
+        return JSONResponse(body, error.status_code, headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def bug(request: Request, error: Exception) -> JSONResponse:
+        log.exception("internal error on %s %s", request.method, request.url.path)
+        message = "internal error: the server's log tells more"
+        return JSONResponse(error_body(message, "api_error", None, "internal_error"), 500)

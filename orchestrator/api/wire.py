@@ -1,0 +1,132 @@
+"""The chat request and response in OpenAI's form, and their translation to and from the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from coterie.types import Chunk, Completion, Message, Question, Sampling, Usage
+
+
+class ChatMessage(BaseModel):
+    """One message; what we do not know is kept and passed on."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[dict[str, Any]] | None = None
+
+    def to_domain(self) -> Message:
+        return Message(self.role, self.content, dict(self.model_extra or {}))
+
+
+class StreamOptions(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    include_usage: bool = False
+
+
+class ChatRequest(BaseModel):
+    """``POST /v1/chat/completions``; fields beyond these are passed to the experts untouched."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: Annotated[str, Field(min_length=1)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    seed: int | None = None
+    n: Annotated[int, Field(ge=1, le=1, description="one choice a request")] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+    @property
+    def question(self) -> Question:
+        return Question(tuple(m.to_domain() for m in self.messages))
+
+    @property
+    def sampling(self) -> Sampling:
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        return Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_completion_tokens or self.max_tokens,
+            stop=stop,
+            seed=self.seed,
+            extra=dict(self.model_extra or {}),
+        )
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream ends with a usage chunk."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+
+def usage_body(usage: Usage) -> dict[str, int]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+
+
+def completion_body(
+    id: str, created: int, model: str, answer: Completion, usage: Usage
+) -> dict[str, Any]:
+    """The ``chat.completion`` object."""
+    message: dict[str, Any] = {**answer.message, "role": "assistant"}
+    message.setdefault("content", answer.text)
+    choice = {
+        "index": 0,
+        "message": message,
+        "finish_reason": answer.finish_reason,
+        "logprobs": None,
+    }
+    return {
+        "id": id,
+        "object": "chat.completion",
+        "created": created,
+        "model": model,
+        "choices": [choice],
+        "usage": usage_body(usage),
+    }
+
+
+class ChunkBodies:
+    """The ``chat.completion.chunk`` objects of one stream."""
+
+    def __init__(self, id: str, created: int, model: str, *, with_usage: bool) -> None:
+        self._head = {
+            "id": id,
+            "object": "chat.completion.chunk",
+            "created": created,
+            "model": model,
+        }
+        # OpenAI: with include_usage every chunk carries the field, null until the last one.
+        self._usage = {"usage": None} if with_usage else {}
+
+    def delta(self, delta: Mapping[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+        choice = {
+            "index": 0,
+            "delta": delta,
+            "finish_reason": finish_reason,
+            "logprobs": None,
+        }
+        return {**self._head, "choices": [choice], **self._usage}
+
+    def piece(self, chunk: Chunk) -> dict[str, Any] | None:
+        """A chunk's body; None for one that carries nothing a caller sees."""
+        delta = {k: v for k, v in chunk.delta.items() if k != "role"}
+        if chunk.text:
+            delta["content"] = chunk.text
+        if not delta and chunk.finish_reason is None:
+            return None
+        return self.delta(delta, chunk.finish_reason)
+
+    def usage(self, usage: Usage) -> dict[str, Any]:
+        return {**self._head, "choices": [], "usage": usage_body(usage)}

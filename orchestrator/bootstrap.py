@@ -1,0 +1,126 @@
+"""The composition root: settings become a running service, fakes where a test brings them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from aggregator.vote import WeightedVote
+from coterie.clock import SystemClock
+from coterie.db import Database
+from coterie.types import Skill
+from orchestrator.access import Access, read_or_make_key
+from orchestrator.engines.fleet import Fleet
+from orchestrator.engines.http import HttpLimits, create_client
+from orchestrator.engines.managed import ManagedSettings
+from orchestrator.experts_file import load_experts
+from orchestrator.graph import Coterie, Services
+from orchestrator.parts import EngineFleet, Parts
+from orchestrator.profiling import Profiling
+from orchestrator.roster import Roster
+from orchestrator.routing import Policy
+from orchestrator.schema import check_current
+from orchestrator.settings import Settings
+from orchestrator.traces.store import TraceStore
+from orchestrator.traces.writer import TraceWriter
+from skills.encoder import Encoder, SentenceEncoder
+from skills.experts import Registry
+from skills.infer import EmbeddingInference, SkillInference
+from skills.store import ExpertStore, ProfileStore
+from skills.taxonomy import DEFAULT_TAXONOMY
+
+REFRESH_EVERY_S = 15.0
+
+
+@asynccontextmanager
+async def build(
+    settings: Settings,
+    *,
+    fleet: EngineFleet | None = None,
+    encoder: Encoder | None = None,
+    inference: SkillInference | None = None,
+) -> AsyncIterator[Parts]:
+    """The assembled service, stopped again at exit, in the reverse order of its making.
+
+    Engines start in the background: the service is ready when ``parts.fleet.health()`` says so.
+    """
+    declared = load_experts(settings.config, settings.environ)
+    database_url = settings.database_url
+    await check_current(database_url)
+    async with AsyncExitStack() as stack:
+        database = Database(database_url)
+        stack.push_async_callback(database.close)
+        registry = Registry(ExpertStore(database))
+        await registry.seed(declared.experts)
+        profiles = ProfileStore(database)
+        taxonomy = declared.skills or DEFAULT_TAXONOMY
+        engines: EngineFleet = fleet or await _fleet(settings, stack)
+        roster = Roster(engines)
+        inference = inference or _inference(settings, taxonomy, encoder)
+        policy = Policy(most=settings.max_experts, confidence=settings.confidence)
+        traces = TraceWriter(TraceStore(database), keep=settings.trace_limit)
+        await stack.enter_async_context(traces)
+        profiling = Profiling(roster, inference, profiles, after=_nothing)
+        parts = Parts(
+            settings=settings,
+            database=database,
+            registry=registry,
+            profiles=profiles,
+            fleet=engines,
+            roster=roster,
+            taxonomy=taxonomy,
+            inference=inference,
+            coterie=Coterie(Services(inference, roster, WeightedVote(), policy)),
+            traces=traces,
+            access=_access(settings),
+            profiling=profiling,
+        )
+        profiling.after = parts.refresh
+        stack.push_async_callback(profiling.aclose)
+        await parts.refresh()
+        await stack.enter_async_context(_background(parts))
+        yield parts
+
+
+@asynccontextmanager
+async def _background(parts: Parts) -> AsyncIterator[None]:
+    task = asyncio.create_task(parts.keep_fresh(REFRESH_EVERY_S), name="keep-fresh")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _nothing() -> None:
+    return None
+
+
+async def _fleet(settings: Settings, stack: AsyncExitStack) -> Fleet:
+    limits = HttpLimits(read_timeout_s=settings.request_timeout_s)
+    client = await stack.enter_async_context(create_client(limits))
+    managed = ManagedSettings(
+        home=settings.home,
+        python=str(settings.vllm_python or sys.executable),
+        environ=settings.environ,
+    )
+    fleet = Fleet(client, managed, clock=SystemClock(), rng=random.Random())
+    return await stack.enter_async_context(fleet)
+
+
+def _inference(
+    settings: Settings, taxonomy: tuple[Skill, ...], encoder: Encoder | None
+) -> SkillInference:
+    return EmbeddingInference(taxonomy, encoder or SentenceEncoder(settings.embedding_model))
+
+
+def _access(settings: Settings) -> Access:
+    return Access(
+        require_key=settings.require_key,
+        chat_key=read_or_make_key(settings.chat_key_file),
+        admin_key=read_or_make_key(settings.admin_key_file),
+    )

@@ -1,0 +1,166 @@
+"""`coterie up`: from nothing to an answering endpoint, every long step with its progress.
+
+Whatever fails, nothing that this run started is left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from coterie.errors import CoterieError
+from orchestrator import schema
+from orchestrator.background import Background
+from orchestrator.cli import show
+from orchestrator.client import Client
+from orchestrator.settings import Settings
+
+POLL_S = 0.5
+
+
+def bring_up(settings: Settings, *, task: str, limit: int | None, questions: Path | None) -> None:
+    """Database, server, engines, profiles; then asks ``questions`` and shows the answers."""
+    asked = read_questions(questions) if questions else []
+    started = time.monotonic()
+    background, client = Background(settings), Client.of(settings)
+    revision = asyncio.run(schema.upgrade(settings.database_url))
+    show.console.print(f"database at revision {revision}")
+    with _rolled_back(background):
+        ensure_server(background, client, settings)
+        client = Client.of(settings)  # its keys exist now
+        profile_the_unprofiled(client, task, limit)
+        for question in asked:
+            ask(client, question)
+    took = time.monotonic() - started
+    show.console.print(f"up in {took:.0f} s: {settings.url} (stop it with `coterie down`)")
+
+
+@contextmanager
+def _rolled_back(background: Background) -> Iterator[None]:
+    """Stops a server that was started inside the block, when the block fails."""
+    ours = background.process() is None
+    try:
+        yield
+    except BaseException:
+        if ours:
+            background.stop(show.console.print)
+        raise
+
+
+def ensure_server(background: Background, client: Client, settings: Settings) -> None:
+    """A server whose every enabled expert can be asked: the running one, or a new one."""
+    process = background.process()
+    if process is None:
+        if client.ok("/health"):
+            raise CoterieError(
+                f"something else answers at {settings.url}: stop it, or set COTERIE_PORT"
+            )
+        process = background.start()
+        show.console.print(f"server started (process {process.pid}), log in {background.log}")
+    else:
+        show.console.print(f"server runs already (process {process.pid})")
+    wait_ready(background, client, process, settings.start_timeout_s)
+
+
+def wait_ready(
+    background: Background, client: Client, process: psutil.Process, timeout_s: float
+) -> None:
+    """Waits until every enabled expert is healthy; fails as soon as the server ends."""
+    deadline = time.monotonic() + timeout_s
+    with show.console.status("starting the engines") as line:
+        while True:
+            background.check_alive(process)
+            if client.ok("/health"):
+                found = client.readiness()
+                waiting = {n: s for n, s in found["experts"].items() if s != "ok"}
+                if found["experts"] and not waiting:
+                    break
+                told = "; ".join(f"{n}: {s}" for n, s in waiting.items())
+                line.update(f"starting the engines: {told}"[:160])
+            if time.monotonic() > deadline:
+                raise CoterieError(
+                    f"not every expert was ready in {timeout_s:.0f} s (COTERIE_START_TIMEOUT_S); "
+                    f"{background.log} ends:\n{background.tail()}"
+                )
+            time.sleep(POLL_S)
+    show.console.print(f"{len(found['experts'])} experts are ready: {', '.join(found['experts'])}")
+
+
+def profile_the_unprofiled(client: Client, task: str, limit: int | None) -> None:
+    """Grades the enabled experts that have no profile."""
+    known = {p["expert"] for p in client.get("/admin/profiles")["profiles"]}
+    enabled = [e["name"] for e in client.get("/admin/experts")["experts"] if e["enabled"]]
+    missing = [name for name in enabled if name not in known]
+    if not missing:
+        show.console.print(f"all {len(enabled)} experts have profiles")
+        return
+    client.post("/admin/profiles", {"task": task, "experts": missing, "limit": limit})
+    watch_profiling(client)
+    show.profiles(client.get("/admin/profiles"))
+
+
+def watch_profiling(client: Client) -> None:
+    """Shows a bar per expert until the run has ended; raises if it failed."""
+    columns = (
+        TextColumn("profiling {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=show.console) as bars:
+        ids: dict[str, Any] = {}
+        while True:
+            state = client.get("/admin/profiles")["profiling"]
+            for p in state["progress"]:
+                name = p["expert"]
+                if name not in ids:
+                    ids[name] = bars.add_task(name, total=p["total"])
+                bars.update(ids[name], completed=p["done"])
+            if state["status"] != "running":
+                break
+            time.sleep(POLL_S)
+    if state["status"] == "failed":
+        raise CoterieError(f"profiling failed: {state['error']}")
+    lost = {p["expert"]: p["failed"] for p in state["progress"] if p["failed"]}
+    if lost:
+        show.console.print(f"questions that got no answer, left open for a next run: {lost}")
+
+
+def read_questions(path: Path) -> list[dict[str, str]]:
+    """The questions of a YAML file: a list of mappings with ``skill`` and ``question``."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return [{"skill": str(q["skill"]), "question": str(q["question"])} for q in found]
+    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
+        raise CoterieError(
+            f"{str(path)!r} must be a YAML list of {{skill, question}}: {error!r}"
+        ) from error
+
+
+def ask(client: Client, question: dict[str, str]) -> None:
+    """Asks one question through the endpoint, and shows the answer and its why."""
+    body = {
+        "model": "coterie",
+        "messages": [{"role": "user", "content": question["question"]}],
+        "temperature": 0,
+    }
+    answer, headers = client.chat(body)
+    record = client.get(f"/v1/routes/{headers['x-request-id']}")
+    text = answer["choices"][0]["message"]["content"]
+    show.console.rule(question["skill"], align="left")
+    for label, value in (
+        ("question", question["question"]),
+        ("answer", text),
+        ("asked", ", ".join(a["expert"] for a in record["answers"])),
+        ("because", record["reason"]),
+    ):
+        show.console.print(f"[bold]{label:9}[/]", end="")
+        show.console.print(str(value).strip(), markup=False, highlight=False)

@@ -1,0 +1,1 @@
+"""Experts as things that can be asked: over HTTP, in processes of our own, from recordings."""

@@ -1,0 +1,214 @@
+"""Every expert's engine, and the processes behind those that are ours.
+
+``sync`` makes the fleet what the registry says; ``engine`` hands out engines that can be asked.
+Which engine serves whom is decided in ``placement``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from coterie.errors import EngineError, EngineUnavailable
+from coterie.ports import Clock, Engine
+from coterie.types import Expert, Health
+from orchestrator.engines.managed import ManagedSettings, ManagedVllm, ProcessInfo, Progress
+from orchestrator.engines.openai import OpenAIEngine
+from orchestrator.engines.orphans import reap
+from orchestrator.engines.placement import Placement, Plan, make_plan
+from orchestrator.engines.retry import RetryPolicy
+from orchestrator.engines.target import Target
+
+T = TypeVar("T")
+
+_HEALTH_KEPT_S = 1.0
+_HEALTH_TIMEOUT_S = 3.0
+
+
+class Fleet:
+    """The engines of all enabled experts.
+
+    Used as ``async with Fleet(...)``: entering ends what an earlier run left behind, leaving ends
+    every process.  ``client`` stays its owner's to close, after the fleet.  API keys are looked
+    up by name in ``managed.environ``, at each :meth:`engine`.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        managed: ManagedSettings,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self._client = client
+        self._managed = managed
+        self._clock = clock
+        self._rng = rng
+        self._retry = retry or RetryPolicy()
+        self._plan = Plan()
+        self._processes: dict[str, ManagedVllm] = {}
+        self._engines: dict[str, tuple[Target, OpenAIEngine]] = {}
+        self._sync_lock = asyncio.Lock()
+        self._health_lock = asyncio.Lock()
+        self._health: tuple[float, Mapping[str, Health]] | None = None
+
+    async def __aenter__(self) -> Self:
+        for record in _records(self._managed.home):
+            await reap(record, grace_s=self._managed.grace_s)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.sync(())
+
+    async def sync(self, experts: Sequence[Expert]) -> None:
+        """Makes the fleet serve the enabled ones of ``experts``; doing so twice changes nothing.
+
+        Pass the disabled ones too: an adapter's base may be among them.  Starts in the background
+        what is needed anew, restarts an engine whose command would be another, and returns once
+        those not needed have ended.
+        """
+        async with self._sync_lock:
+            plan = make_plan(experts)
+            self._plan = plan
+            self._forget(plan)
+            specs = plan.processes
+            obsolete = [n for n, p in self._processes.items() if specs.get(n) != p.spec]
+            await _all(self._processes.pop(name).stop() for name in obsolete)
+            for name in specs.keys() - self._processes.keys():
+                process = ManagedVllm(specs[name], self._managed, self._client, self._clock)
+                self._processes[name] = process
+                process.start()
+
+    def engine(self, name: str) -> Engine:
+        """The engine of expert ``name``.
+
+        Raises:
+            EngineUnavailable: it is starting, down, wrongly configured or not in the fleet; the
+                message says which.
+        """
+        if problem := self._plan.problems.get(name):
+            raise EngineUnavailable(name, problem)
+        placement = self._plan.placements.get(name)
+        if placement is None:
+            known = ", ".join(map(repr, self._plan.placements)) or "none"
+            raise EngineUnavailable(
+                name, f"it is not in the fleet; enable it or ask one of these: {known}"
+            )
+        return self._engine_at(self._target(placement))
+
+    async def health(self) -> Mapping[str, Health]:
+        """Every enabled expert's health, at most a second old.
+
+        All are asked at once and for three seconds at most: one that hangs delays no other.
+        """
+        async with self._health_lock:
+            now = self._clock.monotonic()
+            if self._health is None or now - self._health[0] >= _HEALTH_KEPT_S:
+                self._health = (now, await self._ask_health())
+            return self._health[1]
+
+    async def wait_ready(self, timeout_s: float, on_progress: Progress | None = None) -> None:
+        """Returns once every managed engine takes requests.
+
+        Raises:
+            EngineUnavailable: one died or cannot be started.
+            EngineTimeout: one is not ready after ``timeout_s``.
+        """
+        await _all(p.wait_ready(timeout_s, on_progress) for p in self._processes.values())
+
+    def describe(self) -> Sequence[ProcessInfo]:
+        """The managed engines, by name."""
+        return [self._processes[name].describe() for name in sorted(self._processes)]
+
+    def _forget(self, plan: Plan) -> None:
+        self._health = None
+        for name in self._engines.keys() - plan.placements.keys():
+            del self._engines[name]
+
+    def _target(self, placement: Placement) -> Target:
+        expert = placement.expert
+        return Target(
+            expert=expert.name,
+            base_url=self._base_url(placement),
+            model=placement.model,
+            api_key=self._api_key(placement),
+            api_key_env=placement.api_key_env,
+            defaults=expert.defaults,
+        )
+
+    def _base_url(self, placement: Placement) -> str:
+        if placement.process is None:
+            return placement.endpoint or ""
+        process = self._processes.get(placement.process)
+        if process is None:
+            raise EngineUnavailable(placement.expert.name, "its engine is being replaced")
+        try:
+            return process.base_url
+        except EngineUnavailable as error:
+            # The reason names the base; the caller asked for this expert.
+            raise EngineUnavailable(
+                placement.expert.name, process.why_not_ready(), retry_after_s=error.retry_after_s
+            ) from None
+
+    def _api_key(self, placement: Placement) -> str | None:
+        name = placement.api_key_env
+        if name is None:
+            return None
+        if not self._managed.environ.get(name):
+            raise EngineUnavailable(
+                placement.expert.name,
+                f"the environment variable {name!r} with its key is not set; "
+                "set it and start again",
+            )
+        return self._managed.environ[name]
+
+    def _engine_at(self, target: Target) -> OpenAIEngine:
+        """The engine for ``target``: the same one as before, unless the target has changed."""
+        known = self._engines.get(target.expert)
+        if known and known[0] == target:
+            return known[1]
+        engine = OpenAIEngine(
+            target, self._client, clock=self._clock, rng=self._rng, retry=self._retry
+        )
+        self._engines[target.expert] = (target, engine)
+        return engine
+
+    async def _ask_health(self) -> Mapping[str, Health]:
+        names = [*self._plan.placements, *self._plan.problems]
+        return dict(zip(names, await _all(map(self._health_of, names)), strict=True))
+
+    async def _health_of(self, name: str) -> Health:
+        try:
+            async with asyncio.timeout(_HEALTH_TIMEOUT_S):
+                return await self.engine(name).health()
+        except EngineError as error:
+            return Health(False, str(error))
+        except TimeoutError:
+            return Health(False, f"expert {name!r}: no answer in {_HEALTH_TIMEOUT_S:g} s")
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """All results; the first failure ends the others and is raised as itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def _records(home: Path) -> list[Path]:
+    return sorted((home / "run").glob("*.json"))

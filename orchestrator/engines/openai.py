@@ -1,0 +1,234 @@
+"""An expert behind any OpenAI-compatible server, vLLM's own included.
+
+Sends, retries, and closes what it opened.  The protocol is in ``wire``, what went wrong in
+``failures``, when to try again in ``retry``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TypeVar
+
+import httpx
+
+from coterie.errors import EngineError, EngineProtocolError
+from coterie.ports import Clock
+from coterie.types import Chunk, Completion, Health, Question, Sampling
+from orchestrator.engines import wire
+from orchestrator.engines.failures import (
+    TRANSPORT_ERRORS,
+    from_exception,
+    from_status,
+    says_no_such_model,
+)
+from orchestrator.engines.retry import RetryPolicy, with_retries
+from orchestrator.engines.sse import SSEDecoder
+from orchestrator.engines.target import Target
+
+T = TypeVar("T")
+
+_NO_SUCH_ADDRESS = frozenset({404, 405, 501})
+_HEALTH_TIMEOUT_S = 2.0
+_DRAIN_S = 0.1
+
+
+class OpenAIEngine:
+    """The Engine port over HTTP.  ``client`` is shared and stays its owner's to close.
+
+    A failed call is made again as ``retry`` says; a stream only before its first chunk.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        client: httpx.AsyncClient,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self._target = target
+        self._client = client
+        self._clock = clock
+        self._rng = rng
+        self._retry = retry or RetryPolicy()
+        self._tokenizes = True
+        self._has_health = True
+
+    async def complete(self, question: Question, sampling: Sampling) -> Completion:
+        """The whole answer; its latency includes every retry."""
+        body = wire.chat_body(self._target, question, sampling, stream=False)
+        started_s = self._clock.monotonic()
+        answer = await self._retrying(lambda: self._exchange("/v1/chat/completions", body))
+        latency_s = self._clock.monotonic() - started_s
+        return wire.read_completion(self._target, answer, latency_s=latency_s)
+
+    async def stream(self, question: Question, sampling: Sampling) -> AsyncGenerator[Chunk, None]:
+        """The answer as it is written.  Close the generator to stop the work behind it."""
+        body = wire.chat_body(self._target, question, sampling, stream=True)
+        answer = await self._retrying(lambda: self._open(body))
+        try:
+            yield answer.first
+            async for chunk in answer.rest:
+                yield chunk
+        finally:
+            await answer.aclose()
+
+    async def count_tokens(self, question: Question) -> int:
+        """What the server's tokenizer says; :func:`wire.estimate_tokens` where it has none."""
+        body = wire.tokenize_body(self._target, question)
+        if self._tokenizes:
+            counted = await self._retrying(lambda: self._tokenize(body))
+            self._tokenizes = counted is not None
+            if counted is not None:
+                return counted
+        return wire.estimate_tokens(question)
+
+    async def health(self) -> Health:
+        """Whether the server answers within two seconds; never raises for one that does not."""
+        try:
+            async with asyncio.timeout(_HEALTH_TIMEOUT_S):
+                error = await self._check_health()
+        except TimeoutError:
+            detail = f"{self._target.server} gave no sign of health in {_HEALTH_TIMEOUT_S:g} s"
+            return Health(False, detail)
+        return Health(True) if error is None else Health(False, str(error))
+
+    async def _check_health(self) -> EngineError | None:
+        path = "/health" if self._has_health else "/v1/models"
+        try:
+            response = await self._send("GET", path)
+        except EngineError as error:
+            return error
+        if response.is_success:
+            return None
+        if self._has_health and response.is_client_error:
+            self._has_health = False
+            return await self._check_health()
+        return self._error_of(response)
+
+    async def _tokenize(self, body: bytes) -> int | None:
+        """The server's count; None where it has no tokenizer to offer."""
+        response = await self._send("POST", "/tokenize", body)
+        if response.is_success:
+            return wire.read_token_count(self._target, response.content)
+        missing = response.status_code in _NO_SUCH_ADDRESS
+        if missing and not says_no_such_model(response.content):
+            return None
+        raise self._error_of(response)
+
+    async def _exchange(self, path: str, body: bytes) -> bytes:
+        response = await self._send("POST", path, body)
+        if not response.is_success:
+            raise self._error_of(response)
+        return response.content
+
+    async def _send(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
+        target = self._target
+        try:
+            return await self._client.request(
+                method, target.url(path), content=body, headers=target.headers
+            )
+        except TRANSPORT_ERRORS as error:
+            raise from_exception(target, error) from error
+
+    async def _open(self, body: bytes) -> _Answer:
+        """An answer under way, up to its first chunk."""
+        answer = _Answer(self._target, await self._send_for_stream(body))
+        try:
+            if not answer.response.is_success:
+                await answer.response.aread()
+                raise self._error_of(answer.response)
+            await answer.begin()
+        except TRANSPORT_ERRORS as error:
+            await answer.aclose()
+            raise from_exception(self._target, error) from error
+        except BaseException:
+            await answer.aclose()
+            raise
+        return answer
+
+    async def _send_for_stream(self, body: bytes) -> httpx.Response:
+        target = self._target
+        url = target.url("/v1/chat/completions")
+        try:
+            request = self._client.build_request("POST", url, content=body, headers=target.headers)
+            return await self._client.send(request, stream=True)
+        except TRANSPORT_ERRORS as error:
+            raise from_exception(target, error) from error
+
+    def _error_of(self, response: httpx.Response) -> EngineError:
+        return from_status(
+            self._target,
+            response.status_code,
+            response.content,
+            response.headers,
+            now_s=self._clock.time(),
+        )
+
+    async def _retrying(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        return await with_retries(
+            attempt,
+            expert=self._target.expert,
+            policy=self._retry,
+            clock=self._clock,
+            rng=self._rng,
+        )
+
+
+class _Answer:
+    """One streamed answer and the connection it comes over, which it owns."""
+
+    first: Chunk
+
+    def __init__(self, target: Target, response: httpx.Response) -> None:
+        self.response = response
+        self._target = target
+        self.rest = self._chunks()
+
+    async def begin(self) -> None:
+        """Waits for the first chunk: up to here the call may be made again."""
+        self.first = await anext(self.rest)
+
+    async def aclose(self) -> None:
+        """Hangs up; the server stops writing an answer that nobody reads."""
+        await self.rest.aclose()
+        with contextlib.suppress(*TRANSPORT_ERRORS):
+            await self.response.aclose()
+
+    async def _chunks(self) -> AsyncGenerator[Chunk, None]:
+        reader = wire.ChunkReader(self._target)
+        async with contextlib.aclosing(self._events()) as events:
+            async for data in events:
+                if data.strip() == "[DONE]":
+                    yield reader.last()
+                    await self._drain(events)
+                    return
+                if chunk := reader.read(data):
+                    yield chunk
+        yield reader.last()
+
+    async def _drain(self, events: AsyncGenerator[str, None]) -> None:
+        """Reads to the end, which should be there already: only then is the connection reused."""
+        with contextlib.suppress(TimeoutError, EngineError):
+            async with asyncio.timeout(_DRAIN_S):
+                async for _ in events:
+                    pass
+
+    async def _events(self) -> AsyncGenerator[str, None]:
+        decoder = SSEDecoder()
+        try:
+            async for piece in self.response.aiter_bytes():
+                for data in decoder.feed(piece):
+                    yield data
+        except TRANSPORT_ERRORS as error:
+            raise from_exception(self._target, error) from error
+        except ValueError as error:
+            raise EngineProtocolError(
+                self._target.expert, f"{self._target.server} sent an unreadable stream: {error}"
+            ) from error
+        for data in decoder.close():
+            yield data

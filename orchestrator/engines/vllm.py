@@ -1,0 +1,179 @@
+"""How vLLM is started for one base expert and the LoRA experts that share its engine.
+
+Builds command and environment; running them is ``managed``'s business.  vLLM itself is never
+imported: it lives in the child.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coterie.errors import ConfigurationError
+from coterie.types import JSON, Expert, as_jsonable
+from orchestrator.engines.process import Command
+
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""The values vLLM allows for --max-lora-rank."""
+
+_OWNED = frozenset(
+    {"host", "port", "uds", "model", "served_model_name", "api_key", "enable_lora", "lora_modules"}
+)
+"""Arguments that are Coterie's to set: where the engine listens and what it serves."""
+
+_PASSED_ON = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TZ|TMPDIR|VIRTUAL_ENV|PYTHONPATH|LD_LIBRARY_PATH"
+    r"|LD_PRELOAD|CC|CXX|SSL_CERT_.*|REQUESTS_CA_BUNDLE|XDG_.*|(?:https?|no|all)_proxy"
+    r"|(?:CUDA|NVIDIA|NCCL|VLLM|HF|HUGGINGFACE|TRANSFORMERS|TORCH|PYTORCH|TORCHINDUCTOR|TRITON"
+    r"|OMP|KMP|MKL|OPENBLAS|ROCM|ROCR|HIP|HSA|GPU|RAY|GLOO|TP)_.*",
+    re.IGNORECASE,
+)
+_SECRET = re.compile(
+    r".*(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS)S?|DATABASE_URL|REDIS_URL", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter as vLLM is told of it: the name requests use, its folder, its rank."""
+
+    name: str
+    path: str
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class VllmSpec:
+    """What an engine serves.  Two equal specs are the same engine; another one is a restart.
+
+    ``adapters`` maps the name of each LoRA expert to its adapter's folder.
+    """
+
+    name: str
+    model: str
+    context_length: int | None
+    engine_args: Mapping[str, JSON]
+    adapters: Mapping[str, str]
+
+    @classmethod
+    def of(cls, base: Expert, loras: Sequence[Expert]) -> VllmSpec:
+        """The spec of ``base`` with ``loras``."""
+        adapters = {lora.name: lora.adapter or "" for lora in sorted(loras, key=lambda e: e.name)}
+        return cls(base.name, base.model, base.context_length, base.engine_args, adapters)
+
+
+def read_adapter(name: str, folder: str) -> Adapter:
+    """The adapter of expert ``name`` in ``folder``.
+
+    Raises:
+        ConfigurationError: the folder holds no readable LoRA adapter.
+    """
+    path = Path(folder) / "adapter_config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        rank = max(int(config["r"]), *(int(r) for r in config.get("rank_pattern", {}).values()), 0)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigurationError(
+            f"expert {name!r}: {str(path)!r} is not a LoRA adapter's configuration ({error!r}); "
+            "set `adapter` to the folder PEFT saved it in"
+        ) from error
+    return Adapter(name, str(Path(folder).resolve()), rank)
+
+
+def build_command(
+    spec: VllmSpec,
+    *,
+    model: str,
+    adapters: Sequence[Adapter],
+    port: int,
+    python: str,
+    environ: Mapping[str, str],
+) -> Command:
+    """What to run for ``spec``.
+
+    ``model`` is what vLLM is to load (a folder or a Hugging Face id), ``port`` is on 127.0.0.1,
+    ``python`` an interpreter that has vLLM, ``environ`` what parts of are passed on.
+
+    Raises:
+        ConfigurationError: an engine argument is not allowed, or a rank is too large.
+    """
+    arguments = _engine_arguments(spec, adapters)
+    argv = [python, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1"]
+    argv += ["--port", str(port), "--model", model, "--served-model-name", spec.name]
+    for key, value in arguments.items():
+        argv += _flag(key, value)
+    if adapters:
+        modules = [json.dumps({"name": a.name, "path": a.path}) for a in adapters]
+        argv += ["--enable-lora", "--lora-modules", *modules]
+    return Command(tuple(argv), _environment(spec, model, environ))
+
+
+def _engine_arguments(spec: VllmSpec, adapters: Sequence[Adapter]) -> dict[str, JSON]:
+    """The expert's own arguments over Coterie's defaults; keys with underscores."""
+    own = {_key(spec, key): value for key, value in spec.engine_args.items() if key != "env"}
+    arguments: dict[str, JSON] = {}
+    if spec.context_length is not None:
+        arguments["max_model_len"] = spec.context_length
+    if adapters:
+        arguments["max_loras"] = len(adapters)
+        arguments["max_lora_rank"] = _max_rank(spec, adapters)
+    return {**arguments, **own}
+
+
+def _key(spec: VllmSpec, key: str) -> str:
+    name = key.lstrip("-").replace("-", "_")
+    if name in _OWNED or not re.fullmatch(r"[a-z][a-z0-9_.]*", name, re.IGNORECASE):
+        raise ConfigurationError(
+            f"expert {spec.name!r}: engine_args may not set {key!r}; remove it "
+            f"(Coterie itself sets {', '.join(sorted(_OWNED))})"
+        )
+    return name
+
+
+def _max_rank(spec: VllmSpec, adapters: Sequence[Adapter]) -> int:
+    largest = max(adapters, key=lambda adapter: adapter.rank)
+    for rank in LORA_RANKS:
+        if rank >= largest.rank:
+            return rank
+    raise ConfigurationError(
+        f"expert {largest.name!r}: its adapter has rank {largest.rank}, and vLLM serves ranks up "
+        f"to {LORA_RANKS[-1]}; train it again with a lower rank"
+    )
+
+
+def _flag(key: str, value: JSON) -> list[str]:
+    flag = "--" + key.replace("_", "-")
+    if value is None:
+        return []
+    if isinstance(value, bool):
+        return [flag if value else "--no-" + flag.removeprefix("--")]
+    if isinstance(value, (str, int, float)):
+        # One word, so that a value that starts with a dash is no option of its own.
+        return [f"{flag}={value}"]
+    return [f"{flag}={json.dumps(as_jsonable(value))}"]
+
+
+def _environment(spec: VllmSpec, model: str, environ: Mapping[str, str]) -> dict[str, str]:
+    env = {name: value for name, value in environ.items() if _may_pass(name)}
+    env.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    env |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "PYTHONUNBUFFERED": "1"}
+    if Path(model).is_dir():
+        env["HF_HUB_OFFLINE"] = "1"
+    return env | _own_environment(spec)
+
+
+def _may_pass(name: str) -> bool:
+    return bool(_PASSED_ON.fullmatch(name)) and not _SECRET.fullmatch(name)
+
+
+def _own_environment(spec: VllmSpec) -> dict[str, str]:
+    own: Any = spec.engine_args.get("env") or {}
+    if not isinstance(own, Mapping):
+        raise ConfigurationError(
+            f"expert {spec.name!r}: engine_args.env must map names to values, not be {own!r}"
+        )
+    return {str(name): str(value) for name, value in own.items()}

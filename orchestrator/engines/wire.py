@@ -1,0 +1,245 @@
+"""OpenAI's chat protocol: requests written, answers read.  Pure; sending is not its business."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+from coterie.errors import EngineProtocolError, EngineRejected
+from coterie.types import Chunk, Completion, Question, Sampling, Usage, as_jsonable
+from orchestrator.engines.failures import excerpt, from_event
+from orchestrator.engines.target import Target
+
+TOKENS_PER_MESSAGE = 8
+"""What a chat template adds around a message, at most, in the templates we looked at."""
+
+BYTES_PER_TOKEN = 3
+"""English is about 4 bytes of UTF-8 a token; 3 errs on the side of too many tokens."""
+
+
+def chat_body(target: Target, question: Question, sampling: Sampling, *, stream: bool) -> bytes:
+    """The body of a chat request; what ``extra`` holds cannot displace Coterie's own fields.
+
+    Raises:
+        EngineRejected: the question or ``extra`` holds something JSON cannot express.
+    """
+    chosen = sampling.over(target.defaults)
+    extra = as_jsonable(chosen.extra)
+    options = extra.pop("stream_options", None)
+    body = {**extra, **_sampling_fields(chosen), **_conversation(target, question)}
+    body["stream"] = stream
+    if stream:
+        options = options if isinstance(options, dict) else {}
+        body["stream_options"] = {**options, "include_usage": True}
+    return _encode(target, body)
+
+
+def tokenize_body(target: Target, question: Question) -> bytes:
+    """The body of vLLM's /tokenize for the same conversation.
+
+    Raises:
+        EngineRejected: the question holds something JSON cannot express.
+    """
+    return _encode(target, _conversation(target, question))
+
+
+def _conversation(target: Target, question: Question) -> dict[str, Any]:
+    messages = [as_jsonable(message.as_dict()) for message in question.messages]
+    return {"model": target.model, "messages": messages}
+
+
+def _sampling_fields(sampling: Sampling) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_tokens,
+        "stop": list(sampling.stop) or None,
+        "seed": sampling.seed,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _encode(target: Target, body: Mapping[str, Any]) -> bytes:
+    # ASCII, since a lone surrogate in a caller's text cannot be written as UTF-8.
+    try:
+        return json.dumps(body, separators=(",", ":"), allow_nan=False).encode("ascii")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise EngineRejected(
+            target.expert, f"the request cannot be written as JSON: {error}; change the request"
+        ) from error
+
+
+def estimate_tokens(question: Question) -> int:
+    """About how many prompt tokens ``question`` is, for a server that cannot count them.
+
+    The UTF-8 bytes of every message's JSON content and fields over :data:`BYTES_PER_TOKEN`,
+    rounded up, plus :data:`TOKENS_PER_MESSAGE` each.  It tends to be too high.
+    """
+    return sum(_estimate(message.text or _dump(message.content)) for message in question.messages)
+
+
+def _estimate(text: str) -> int:
+    size = len(text.encode("utf-8", "surrogatepass"))
+    return math.ceil(size / BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE
+
+
+def _dump(content: Any) -> str:
+    return json.dumps(as_jsonable(content), ensure_ascii=False, default=str) if content else ""
+
+
+def parse_object(target: Target, text: bytes | str) -> dict[str, Any]:
+    """The JSON object ``text`` is.
+
+    Raises:
+        EngineProtocolError: it is none.
+    """
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _nonsense(target, f"something that is not JSON ({_show(target, text)})") from error
+    if not isinstance(parsed, dict):
+        raise _nonsense(target, f"JSON that is no object ({_show(target, text)})")
+    return parsed
+
+
+def read_completion(target: Target, body: bytes, *, latency_s: float) -> Completion:
+    """The completion in the body of a successful answer.
+
+    Raises:
+        EngineError: the body is an error after all, makes no sense, or lacks the usage.
+    """
+    answer = parse_object(target, body)
+    choice = _first_choice(answer)
+    if choice is None and answer.get("error"):
+        raise from_event(target, answer["error"])
+    message = choice.get("message") if choice else None
+    if choice is None or not isinstance(message, dict):
+        raise _nonsense(target, f"no choices[0].message ({_show(target, body)})")
+    usage = read_usage(target, answer.get("usage"))
+    return Completion(
+        expert=target.expert,
+        text=_text(message),
+        finish_reason=str(choice.get("finish_reason") or "stop"),
+        usage=_needed(target, usage),
+        latency_s=latency_s,
+        message=message,
+    )
+
+
+def read_token_count(target: Target, body: bytes) -> int:
+    """The count in the body of a /tokenize answer.
+
+    Raises:
+        EngineProtocolError: there is none.
+    """
+    count = parse_object(target, body).get("count")
+    if not _is_count(count):
+        raise _nonsense(target, f"no token count ({_show(target, body)})")
+    return count
+
+
+class ChunkReader:
+    """Makes chunks of the events of one streamed answer.
+
+    The finishing chunk is held back until the usage is known, which comes in an event of its own.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._finish_reason: str | None = None
+        self._usage: Usage | None = None
+
+    def read(self, data: str) -> Chunk | None:
+        """The chunk in an event's ``data``, where it brings anything new.
+
+        Raises:
+            EngineError: the event reports an error or makes no sense.
+        """
+        event = parse_object(self._target, data)
+        if event.get("error"):
+            raise from_event(self._target, event["error"])
+        self._usage = read_usage(self._target, event.get("usage")) or self._usage
+        choice = _first_choice(event)
+        return self._read_choice(choice) if choice else None
+
+    def _read_choice(self, choice: Mapping[str, Any]) -> Chunk | None:
+        self._finish_reason = choice.get("finish_reason") or self._finish_reason
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            return None
+        text = _text(delta)
+        more = any(value for name, value in delta.items() if name not in ("role", "content"))
+        return Chunk(text, delta=delta if more else {}) if text or more else None
+
+    def last(self) -> Chunk:
+        """The finishing chunk, once the stream has ended.
+
+        Raises:
+            EngineProtocolError: the answer broke off, or its usage is missing.
+        """
+        if self._finish_reason is None:
+            raise EngineProtocolError(
+                self._target.expert,
+                f"the answer of {self._target.server} broke off without a finish_reason; "
+                "look into that server's log, then ask again",
+            )
+        return Chunk("", str(self._finish_reason), _needed(self._target, self._usage))
+
+
+def read_usage(target: Target, usage: Any) -> Usage | None:
+    """The usage object of an answer; None where there is none.
+
+    Raises:
+        EngineProtocolError: it holds no token counts.
+    """
+    if usage is None:
+        return None
+    usage = usage if isinstance(usage, dict) else {}
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
+    if not (_is_count(prompt) and _is_count(completion)):
+        raise _nonsense(target, "a usage without prompt_tokens and completion_tokens")
+    return Usage(prompt, completion)
+
+
+def _needed(target: Target, usage: Usage | None) -> Usage:
+    if usage is None:
+        raise EngineProtocolError(
+            target.expert,
+            f"{target.server} reported no token usage, so its cost is unknown; let it honour "
+            "stream_options.include_usage and send `usage`, or use another server",
+        )
+    return usage
+
+
+def _first_choice(answer: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The choice with index 0: Coterie never asks for more than one."""
+    choices = answer.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and not choice.get("index"):
+            return choice
+    return None
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    return content if isinstance(content, str) else ""
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _nonsense(target: Target, what: str) -> EngineProtocolError:
+    return EngineProtocolError(
+        target.expert,
+        f"{target.server} sent {what}; check that its endpoint speaks OpenAI's chat API",
+    )
+
+
+def _show(target: Target, text: bytes | str) -> str:
+    beginning = text[:2000]
+    if isinstance(beginning, bytes):
+        beginning = beginning.decode("utf-8", "replace")
+    return excerpt(target, beginning) or "empty"

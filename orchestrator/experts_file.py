@@ -1,0 +1,239 @@
+"""The configuration file, ``experts.yaml``: which experts there are, and optionally which skills.
+
+``python -m orchestrator.experts_file > docs/experts.schema.json`` writes its JSON schema, which
+editors use to complete and check the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic_core import ErrorDetails
+
+from coterie.errors import ConfigurationError
+from coterie.types import Expert, ExpertKind, ExpertSource, Sampling, Skill
+from orchestrator.yaml_positions import Document
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_EXPANDED = ("endpoint", "model", "adapter")
+_PATHS = ("model", "adapter")
+NO_DEFAULTS = Sampling()
+
+
+# --- the file as written ------------------------------------------------------------------------
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class SamplingEntry(_Entry):
+    """How completions are drawn where a request does not say."""
+
+    temperature: float | None = Field(None, ge=0)
+    top_p: float | None = Field(None, gt=0, le=1)
+    max_tokens: int | None = Field(None, gt=0)
+    stop: list[str] = []
+    seed: int | None = None
+    extra: dict[str, JsonValue] = Field({}, description="Further fields of OpenAI's chat request.")
+
+    def sampling(self) -> Sampling:
+        """The same as the domain has it."""
+        return Sampling(
+            self.temperature, self.top_p, self.max_tokens, tuple(self.stop), self.seed, self.extra
+        )
+
+
+class ExpertEntry(_Entry):
+    """One model that can be asked."""
+
+    name: str = Field(
+        pattern="^[a-z0-9][a-z0-9._-]{0,63}$", description="What requests and reports call it."
+    )
+    kind: ExpertKind = Field(
+        description="openai: a server that speaks OpenAI's chat API. vllm: an engine Coterie "
+        "starts. lora: an adapter on the engine of another expert."
+    )
+    model: str = Field(
+        "",
+        description="openai: the model id there. vllm: Hugging Face id, folder or package:NAME. "
+        "lora: the model id, where the base is an openai expert.",
+    )
+    endpoint: str | None = Field(None, description="openai: base URL of the server, without /v1.")
+    base: str | None = Field(None, description="lora: the expert whose engine serves it.")
+    adapter: str | None = Field(None, description="lora: the adapter's folder.")
+    description: str = ""
+    context_length: int | None = Field(None, gt=0, description="In tokens.")
+    total_params_b: float | None = Field(None, gt=0, description="In billions.")
+    active_params_b: float | None = Field(None, gt=0, description="In billions.")
+    prompt_price: float = Field(0.0, ge=0, description="US dollars per million tokens.")
+    completion_price: float = Field(0.0, ge=0, description="US dollars per million tokens.")
+    api_key_env: str | None = Field(
+        None, description="Name of the environment variable that holds the API key."
+    )
+    defaults: SamplingEntry = SamplingEntry()
+    engine_args: dict[str, JsonValue] = Field({}, description="vllm: arguments of the engine.")
+    tags: list[str] = []
+    enabled: bool = True
+
+    def to_domain(
+        self, *, source: ExpertSource = ExpertSource.DECLARED, shared: Sampling = NO_DEFAULTS
+    ) -> Expert:
+        """The same as the domain has it; ``shared`` is the sampling where this entry is silent."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        # An adapter on an engine of ours is served under the expert's own name.
+        fields["model"] = self.model or (self.name if self.adapter else "")
+        fields["defaults"] = self.defaults.sampling().over(shared)
+        fields["tags"] = tuple(self.tags)
+        return Expert(**fields, source=source)
+
+
+class SkillEntry(_Entry):
+    """One skill that questions are compared to."""
+
+    name: str = Field(min_length=1)
+    description: str = Field(min_length=1)
+    examples: list[str] = []
+
+
+class ExpertsDocument(_Entry):
+    """The experts of a Coterie, and optionally its own list of skills."""
+
+    experts: list[ExpertEntry]
+    skills: list[SkillEntry] | None = Field(
+        None, min_length=1, description="Replaces the skills that come with Coterie."
+    )
+    defaults: SamplingEntry = Field(
+        SamplingEntry(), description="Sampling of every expert that says nothing else."
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of the file."""
+    schema = ExpertsDocument.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+# --- the file as read ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertsFile:
+    """What the file declares; ``skills`` is None where it leaves them to Coterie."""
+
+    experts: tuple[Expert, ...] = ()
+    skills: tuple[Skill, ...] | None = None
+
+
+def load_experts(path: Path, variables: Mapping[str, str] | None = None) -> ExpertsFile:
+    """Reads ``path``; raises :class:`ConfigurationError` with file and line of all that is wrong.
+
+    ``${NAME}`` and ``${NAME:-default}`` in ``endpoint``, ``model`` and ``adapter`` stand for
+    ``variables``; ``model`` and ``adapter`` that start with ``./`` or ``../`` start at the file.
+    """
+    document = Document(path)
+    entries = _validated(document)
+    _refuse_repeats(document, "experts", [e.name for e in entries.experts])
+    _refuse_repeats(document, "skills", [s.name for s in entries.skills or ()])
+    shared = entries.defaults.sampling()
+    experts = []
+    for index, entry in enumerate(entries.experts):
+        resolved = _resolved(entry, document, index, variables or {})
+        experts.append(resolved.to_domain(shared=shared))
+    skills = entries.skills and tuple(
+        Skill(s.name, s.description, tuple(s.examples)) for s in entries.skills
+    )
+    return ExpertsFile(tuple(experts), skills or None)
+
+
+def _validated(document: Document) -> ExpertsDocument:
+    data = document.data
+    if not isinstance(data, dict):
+        raise ConfigurationError(
+            f"{document.path}: the file must hold a list of experts under the key 'experts'"
+        )
+    try:
+        return ExpertsDocument.model_validate(data)
+    except ValidationError as error:
+        problems = [_problem(document, e) for e in error.errors(include_url=False)]
+        raise ConfigurationError("\n".join(problems)) from None
+
+
+def _problem(document: Document, error: ErrorDetails) -> str:
+    loc = [step for step in error["loc"] if step != "[key]"]
+    where, key = document.at(loc), loc[-1]
+    if error["type"] == "extra_forbidden":
+        return f"{where}: unknown key {key!r}; {_hint(str(key), loc)}"
+    if error["type"] == "missing":
+        return f"{where}: the key {key!r} is missing"
+    message = error["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    return f"{where}: {'.'.join(map(str, loc))!r} {message}"
+
+
+def _hint(key: str, loc: Sequence[str | int]) -> str:
+    sections: dict[str, type[BaseModel]] = {"experts": ExpertEntry, "skills": SkillEntry}
+    model = sections.get(str(loc[0]), ExpertsDocument)
+    if "defaults" in loc[:-1]:
+        model = SamplingEntry
+    close = difflib.get_close_matches(key, model.model_fields, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(model.model_fields)}"
+
+
+def _refuse_repeats(document: Document, section: str, names: Sequence[str]) -> None:
+    first: dict[str, int] = {}
+    for index, name in enumerate(names):
+        if name in first:
+            before = document.at((section, first[name], "name"))
+            raise ConfigurationError(
+                f"{document.at((section, index, 'name'))}: {name!r} is the name of the entry at "
+                f"{before} already; give each its own"
+            )
+        first[name] = index
+
+
+def _resolved(
+    entry: ExpertEntry, document: Document, index: int, variables: Mapping[str, str]
+) -> ExpertEntry:
+    changes: dict[str, str] = {}
+    for field in _EXPANDED:
+        written = getattr(entry, field)
+        if not written:
+            continue
+        try:
+            value = _expand(written, variables)
+        except KeyError as missing:
+            raise ConfigurationError(
+                f"{document.at(('experts', index, field))}: {field!r} of expert {entry.name!r} "
+                f"needs the environment variable {missing.args[0]!r}, which is not set; set it, "
+                f"or write ${{{missing.args[0]}:-DEFAULT}}"
+            ) from None
+        if field in _PATHS and value.startswith(("./", "../")):
+            value = str((document.path.parent / value).resolve())
+        changes[field] = value
+    return entry.model_copy(update=changes)
+
+
+def _expand(text: str, variables: Mapping[str, str]) -> str:
+    """``text`` with its references replaced; an empty variable counts as unset."""
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        found = variables.get(name) or default
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    return _REFERENCE.sub(value, text)
+
+
+if __name__ == "__main__":
+    json.dump(json_schema(), sys.stdout, indent=2)
+    sys.stdout.write("\n")

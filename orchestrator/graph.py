@@ -1,0 +1,290 @@
+"""How a question becomes an answer; reads as the table of contents.
+
+    infer -> route -> ask -> judge -> answer
+                      ^        |        ^
+                      +--------+--> synthesize
+                     recruit more
+
+``ask`` puts the question to the recruited experts in parallel.  ``judge`` replaces those that
+failed, recruits more while they disagree, and otherwise lets the vote stand or calls for a
+synthesis.  Nothing is checkpointed: the token path never waits for a database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypedDict, cast
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+
+from aggregator.base import Aggregator
+from aggregator.synthesize import synthesis_question
+from coterie.errors import ContextLengthExceeded, NoExpertAvailable, RequestError
+from coterie.types import Chunk, Completion, Failure, Question, Route, SkillWeight, Verdict
+from orchestrator.asking import Asking
+from orchestrator.inquiry import Delta, Event, Finished, Inquiry, Outcome, Routed
+from orchestrator.roster import Roster
+from orchestrator.routing import Policy, direct, load_router
+from skills.infer import SkillInference
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the nodes work with."""
+
+    inference: SkillInference
+    roster: Roster
+    aggregator: Aggregator
+    policy: Policy
+
+
+class State(TypedDict, total=False):
+    """What the nodes hand on."""
+
+    inquiry: Inquiry
+    skills: tuple[SkillWeight, ...]
+    route: Route
+    waiting: tuple[str, ...]  # to be asked in the next round
+    asked: tuple[str, ...]
+    completions: tuple[Completion, ...]
+    failures: tuple[Failure, ...]
+    verdict: Verdict
+    answer: Completion
+    synthesis: Completion | None
+    streamed: bool  # the answer's tokens have gone out already
+    steps_ms: dict[str, float]
+
+
+Context = Runtime[Services]
+Node = Callable[[State, Context], Awaitable[State]]
+
+
+def timed(node: Node) -> Node:
+    """Adds the node's milliseconds to the state's ``steps_ms``."""
+
+    @wraps(node)
+    async def run(state: State, runtime: Context) -> State:
+        started = time.perf_counter()
+        update = await node(state, runtime)
+        steps = dict(state.get("steps_ms", {}))
+        name = node.__name__
+        steps[name] = steps.get(name, 0.0) + (time.perf_counter() - started) * 1000
+        return cast("State", {**update, "steps_ms": steps})
+
+    return run
+
+
+# --- nodes --------------------------------------------------------------------------------------
+
+
+@timed
+async def infer(state: State, runtime: Context) -> State:
+    """Which skills the question needs; none are inferred for an expert asked by name."""
+    if state["inquiry"].expert:
+        return {"skills": ()}
+    return {"skills": await runtime.context.inference.infer(state["inquiry"].question)}
+
+
+@timed
+async def route(state: State, runtime: Context) -> State:
+    """Who is asked first, and who would follow."""
+    decided = await decide(state["inquiry"], state["skills"], runtime.context)
+    runtime.stream_writer(Routed(decided, sum(state["steps_ms"].values())))
+    return {"route": decided, "waiting": decided.chosen, "asked": (), "completions": ()}
+
+
+@timed
+async def ask(state: State, runtime: Context) -> State:
+    """Puts the question to everyone waiting, in parallel; a failure is an entry, not an end."""
+    waiting, asking = state["waiting"], _asking(state, runtime)
+    stream = _may_stream(state)
+    if len(waiting) == 1:
+        results = [await (asking.streamed if stream else asking.whole)(waiting[0])]
+    else:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(asking.whole(name)) for name in waiting]
+        results = [task.result() for task in tasks]
+    answered = tuple(r for r in results if isinstance(r, Completion))
+    failed = tuple(r for r in results if isinstance(r, Failure))
+    return {
+        "asked": (*state["asked"], *waiting),
+        "completions": (*state["completions"], *answered),
+        "failures": (*state.get("failures", ()), *failed),
+        "streamed": stream and bool(answered),
+        "waiting": _substitutes(state, len(failed)),
+    }
+
+
+@timed
+async def judge(state: State, runtime: Context) -> State:
+    """Whether there is agreement enough; if not, who is recruited."""
+    if state["waiting"]:  # substitutes for those that failed: hear them first
+        return {}
+    if not state["completions"]:
+        raise _everyone_failed(state["failures"])
+    services, decided = runtime.context, state["route"]
+    verdict = services.aggregator.judge(
+        state["inquiry"].question, state["completions"], _scores(decided)
+    )
+    settled = verdict.leader is None or verdict.agreement >= services.policy.confidence
+    more = [] if settled else [e for e in decided.reserve if e not in state["asked"]]
+    room = max(0, services.policy.most - len(state["asked"]))
+    return {"verdict": verdict, "waiting": tuple(more[:room])}
+
+
+@timed
+async def synthesize(state: State, runtime: Context) -> State:
+    """One expert writes the answer from all; if none can, the most reliable answer stands."""
+    inquiry, completions, scores = state["inquiry"], state["completions"], _scores(state["route"])
+    question = synthesis_question(inquiry.question, completions, scores)
+    asking = _asking(state, runtime, question)
+    ranked = sorted(completions, key=lambda c: (-scores[c.expert], c.expert))
+    failures = state["failures"]
+    for name in dict.fromkeys(c.expert for c in ranked):
+        result = await (asking.streamed if inquiry.stream else asking.whole)(name)
+        if isinstance(result, Completion):
+            return {
+                "answer": result,
+                "synthesis": result,
+                "streamed": inquiry.stream,
+                "failures": failures,
+            }
+        failures = (*failures, result)
+    return {"answer": ranked[0], "synthesis": None, "failures": failures}
+
+
+@timed
+async def answer(state: State, runtime: Context) -> State:
+    """The answer goes out, if its tokens have not already."""
+    found = state.get("answer") or next(
+        c for c in state["completions"] if c.expert == state["verdict"].leader
+    )
+    if state["inquiry"].stream and not state.get("streamed"):
+        extras = {k: v for k, v in found.message.items() if k not in ("role", "content")}
+        runtime.stream_writer(Delta(found.expert, Chunk(text=found.text, delta=extras)))
+        runtime.stream_writer(Delta(found.expert, Chunk(finish_reason=found.finish_reason)))
+    return {"answer": found}
+
+
+def after_judge(state: State) -> str:
+    """Ask more, synthesize what cannot be compared, or answer."""
+    if state["waiting"]:
+        return "ask"
+    return "answer" if state["verdict"].leader else "synthesize"
+
+
+# --- what the nodes share -----------------------------------------------------------------------
+
+
+async def decide(inquiry: Inquiry, skills: tuple[SkillWeight, ...], services: Services) -> Route:
+    """The route of an inquiry whose skills are known."""
+    if inquiry.expert:
+        services.roster.expert(inquiry.expert)
+        return direct(inquiry.expert)
+    pool = await services.roster.pool(inquiry)
+    return load_router(inquiry.strategy).route(skills, pool, services.policy)
+
+
+def _asking(state: State, runtime: Context, question: Question | None = None) -> Asking:
+    inquiry = state["inquiry"]
+    return Asking(
+        runtime.context.roster, inquiry, question or inquiry.question, runtime.stream_writer
+    )
+
+
+def _may_stream(state: State) -> bool:
+    """Only the answer's own tokens may go out: one expert is asked, and no vote can follow."""
+    alone = len(state["waiting"]) == 1 and not state["completions"]
+    return state["inquiry"].stream and alone and not state["route"].reserve
+
+
+def _substitutes(state: State, failed: int) -> tuple[str, ...]:
+    """The next best experts, one for each that failed in this round."""
+    asked = {*state["asked"], *state["waiting"]}
+    left = [c.expert for c in state["route"].candidates if c.expert not in asked]
+    return tuple(left[:failed])
+
+
+def _scores(decided: Route) -> dict[str, float]:
+    return {c.expert: c.score for c in decided.candidates}
+
+
+def _everyone_failed(failures: tuple[Failure, ...]) -> Exception:
+    told = "; ".join(f.error for f in failures)
+    if any(f.code == "context_length_exceeded" for f in failures):
+        return ContextLengthExceeded(
+            f"no expert's context is long enough: {told}", param="messages"
+        )
+    if failures and all(f.rejected for f in failures):
+        return RequestError(f"every expert refused the request: {told}")
+    return NoExpertAvailable(f"every expert that was asked failed: {told}")
+
+
+# --- the graph ----------------------------------------------------------------------------------
+
+
+class Coterie:
+    """The compiled graph."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self._graph = _compile()
+
+    async def run(self, inquiry: Inquiry) -> Outcome:
+        """Answers the inquiry.
+
+        Raises UnknownModel, ContextLengthExceeded, NoExpertAvailable, and for an expert asked by
+        name its EngineError.
+        """
+        state = await self._graph.ainvoke({"inquiry": inquiry}, context=self.services)
+        return _outcome(cast("State", state))
+
+    async def stream(self, inquiry: Inquiry) -> AsyncGenerator[Event, None]:
+        """The same as events: Routed, then Deltas, then Finished.  Closing it stops the asking."""
+        modes = ["custom", "values"]
+        state: Any = {}
+        graph = self._graph.astream(
+            {"inquiry": inquiry},
+            context=self.services,
+            stream_mode=modes,
+        )
+        async with aclosing(graph) as updates:
+            async for mode, update in updates:
+                if mode == "values":
+                    state = update
+                else:
+                    yield cast("Event", update)
+        yield Finished(_outcome(state))
+
+
+def _compile() -> Any:
+    graph = StateGraph(State, context_schema=Services)
+    for node in (infer, route, ask, judge, synthesize, answer):
+        graph.add_node(node.__name__, cast("Any", node))
+    graph.add_edge(START, "infer")
+    graph.add_edge("infer", "route")
+    graph.add_edge("route", "ask")
+    graph.add_edge("ask", "judge")
+    graph.add_conditional_edges("judge", after_judge, ["ask", "synthesize", "answer"])
+    graph.add_edge("synthesize", "answer")
+    graph.add_edge("answer", END)
+    return graph.compile()
+
+
+def _outcome(state: State) -> Outcome:
+    return Outcome(
+        inquiry=state["inquiry"],
+        route=state["route"],
+        completions=state["completions"],
+        failures=state["failures"],
+        verdict=state["verdict"],
+        answer=state["answer"],
+        synthesis=state.get("synthesis"),
+        steps_ms=state["steps_ms"],
+    )

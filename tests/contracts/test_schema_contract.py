@@ -1,0 +1,88 @@
+"""The migrations make exactly the tables that are declared, on both databases."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, inspect
+
+from coterie.db import Database
+from coterie.errors import ConfigurationError
+from coterie.types import Expert, ExpertKind
+from orchestrator import schema
+from skills.store import ExpertStore
+
+
+async def test_migrations_leave_nothing_to_autogenerate(database: Database) -> None:
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, schema.metadata()))
+
+    async with database.engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_upgrade_sets_up_an_empty_database(empty_database_url: str) -> None:
+    assert await schema.current(empty_database_url) is None
+    assert await schema.upgrade(empty_database_url) == schema.head()
+    assert await schema.current(empty_database_url) == schema.head()
+    await schema.check_current(empty_database_url)
+
+
+async def test_upgrade_again_keeps_the_data(database: Database, database_url: str) -> None:
+    store = ExpertStore(database)
+    await store.add(Expert("adam", ExpertKind.VLLM, "model"))
+    assert await schema.upgrade(database_url) == schema.head()
+    assert [expert.name for expert in await store.list()] == ["adam"]
+
+
+async def test_upgrades_at_once_do_not_collide(empty_database_url: str) -> None:
+    done = await asyncio.gather(*(schema.upgrade(empty_database_url) for _ in range(3)))
+    assert done == [schema.head()] * 3
+
+
+async def test_a_database_that_was_never_set_up_is_refused(empty_database_url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"not set up.*run `coterie db upgrade`"):
+        await schema.check_current(empty_database_url)
+
+
+async def test_a_database_of_a_newer_version_is_refused(database_url: str) -> None:
+    database = Database(database_url)
+    async with database.transaction() as session:
+        connection = await session.connection()
+        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    await database.close()
+    with pytest.raises(ConfigurationError, match="'9999'"):
+        await schema.check_current(database_url)
+    with pytest.raises(ConfigurationError, match="newer Coterie"):
+        await schema.upgrade(database_url)
+
+
+async def test_a_database_out_of_reach_is_told_without_its_password(tmp_path: Path) -> None:
+    url = f"postgresql://coterie:hunter2@/coterie?host={tmp_path}"
+    with pytest.raises(ConfigurationError, match="check DATABASE_URL") as caught:
+        await schema.check_current(url)
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_downgrade_removes_every_table(database: Database) -> None:
+    def downgrade(connection: Connection) -> list[str]:
+        command.downgrade(schema._config(connection), "base")
+        return inspect(connection).get_table_names()
+
+    async with database.engine.begin() as connection:
+        assert await connection.run_sync(downgrade) == ["alembic_version"]
+
+
+def test_migrations_of_an_installed_package_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "coterie"
+    package.mkdir()
+    monkeypatch.setattr(schema.coterie, "__file__", str(package / "__init__.py"))
+    assert schema.migrations_dir() == tmp_path / "migrations"
+    (package / "_migrations").mkdir()
+    assert schema.migrations_dir() == package / "_migrations"

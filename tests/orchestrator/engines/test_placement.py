@@ -1,0 +1,56 @@
+"""Which engine serves which expert."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+from coterie.types import Expert, ExpertKind
+from orchestrator.engines.placement import Placement, make_plan
+
+HOSTED = Expert("hosted", ExpertKind.OPENAI, "gpt", endpoint="http://a", api_key_env="KEY")
+OWN = Expert("own", ExpertKind.VLLM, "org/model")
+LORA = Expert("lora", ExpertKind.LORA, "", base="own", adapter="/lora")
+REMOTE = Expert("remote", ExpertKind.LORA, "tuned", base="hosted")
+
+
+def test_each_kind_has_its_place() -> None:
+    plan = make_plan([HOSTED, OWN, LORA, REMOTE])
+    assert plan.placements == {
+        "hosted": Placement(HOSTED, "gpt", endpoint="http://a", api_key_env="KEY"),
+        "own": Placement(OWN, "own", process="own"),
+        "lora": Placement(LORA, "lora", process="own"),
+        "remote": Placement(REMOTE, "tuned", endpoint="http://a", api_key_env="KEY"),
+    }
+    assert list(plan.processes) == ["own"]
+    assert plan.processes["own"].adapters == {"lora": "/lora"}
+    assert not plan.problems
+
+
+def test_a_disabled_base_still_serves_its_adapters() -> None:
+    plan = make_plan([replace(OWN, enabled=False), LORA])
+    assert list(plan.placements) == ["lora"]
+    assert list(plan.processes) == ["own"]
+
+
+def test_a_disabled_expert_needs_nothing() -> None:
+    assert not make_plan([replace(OWN, enabled=False)]).processes
+
+
+def test_what_is_wrong_with_one_is_no_problem_of_another() -> None:
+    unknown = replace(OWN, name="odd", kind=cast("Any", "gguf"))
+    plan = make_plan(
+        [
+            OWN,
+            unknown,
+            replace(HOSTED, name="homeless", endpoint=None),
+            replace(LORA, name="baseless", base="nobody"),
+            replace(LORA, name="bare", adapter=None),
+            replace(LORA, name="second", base="lora"),
+        ]
+    )
+    assert list(plan.placements) == ["own"]
+    assert set(plan.problems) == {"odd", "homeless", "baseless", "bare", "second"}
+    assert "'gguf'" in plan.problems["odd"]
+    assert "openai, vllm, lora" in plan.problems["odd"]
+    assert "'nobody'" in plan.problems["baseless"]

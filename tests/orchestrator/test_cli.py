@@ -1,0 +1,150 @@
+"""The command line, against a running server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import Result
+from typer.testing import CliRunner
+
+from orchestrator.cli import foreign_packages
+from orchestrator.cli.commands import app
+
+
+@pytest.fixture
+def coterie(service: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs a command against the service, off the event loop that serves it."""
+    settings = service.parts.settings
+    monkeypatch.setenv("COTERIE_HOME", str(settings.home))
+    monkeypatch.setenv("COTERIE_CONFIG", str(settings.config))
+    monkeypatch.setenv("COTERIE_PORT", service.url.rsplit(":", 1)[1])
+    monkeypatch.setenv("COLUMNS", "200")
+
+    async def run(*args: str, stdin: str | None = None) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, app, list(args), input=stdin)
+
+    return run
+
+
+async def test_route_explains_without_asking(coterie: Any, service: Any) -> None:
+    shown = await coterie("route", "How many?")
+    assert shown.exit_code == 0, shown.output
+    assert "good" in shown.output
+    assert "0.95" in shown.output
+    record = json.loads((await coterie("route", "How many?", "--json")).output)
+    assert record["chosen"] == ["good"]
+    assert service.fleet.engines["good"].asked == []
+
+
+async def test_chat_streams_the_answer_and_says_who(coterie: Any) -> None:
+    shown = await coterie("chat", "How many?")
+    assert "forty two it is" in shown.output
+    assert "good" in shown.output
+
+
+async def test_a_conversation_keeps_its_history(coterie: Any, service: Any) -> None:
+    shown = await coterie("chat", stdin="first\nsecond\n")
+    assert shown.exit_code == 0, shown.output
+    roles = [m.role for m in service.fleet.engines["good"].asked[1].messages]
+    assert roles == ["user", "assistant", "user"]
+
+
+async def test_experts_are_listed_added_switched_and_removed(
+    coterie: Any, service: Any, kit: Any, tmp_path: Path
+) -> None:
+    service.fleet.engines["new"] = kit.engine("new")
+    added = await coterie(
+        "experts", "add", "--name", "new", "--model", "m", "--endpoint", "http://127.0.0.1:9"
+    )
+    assert added.exit_code == 0, added.output
+    listed = json.loads((await coterie("experts", "list", "--json")).output)
+    assert {e["name"] for e in listed["experts"]} == {"good", "bad", "new"}
+    assert "managed" in (await coterie("experts", "list")).output
+    assert "ok in" in (await coterie("experts", "test", "new")).output
+    assert (await coterie("experts", "disable", "new")).exit_code == 0
+    assert "disabled" in (await coterie("experts", "list")).output
+    assert (await coterie("experts", "enable", "new")).exit_code == 0
+    assert (await coterie("experts", "remove", "new")).exit_code == 0
+    file = tmp_path / "entry.yaml"
+    file.write_text(
+        yaml.safe_dump(
+            {"name": "f", "kind": "openai", "model": "f", "endpoint": "http://127.0.0.1:9"}
+        )
+    )
+    assert (await coterie("experts", "add", "--file", str(file))).exit_code == 0
+
+
+async def test_skills_are_profiled_and_shown(coterie: Any) -> None:
+    run = await coterie("skills", "profile", "good", "--limit", "7")
+    assert run.exit_code == 0, run.output
+    assert "profiled in" in run.output
+    shown = await coterie("skills", "show")
+    assert "overall" in shown.output
+    body = json.loads((await coterie("skills", "show", "--json")).output)
+    assert body["profiling"]["status"] == "done"
+
+
+async def test_an_error_of_the_server_is_told(coterie: Any) -> None:
+    failed = await coterie("experts", "enable", "nobody")
+    assert failed.exit_code != 0
+    assert "nobody" in str(failed.exception)
+
+
+def coterie_process(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "orchestrator.cli", *args],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", **environ},
+    )
+
+
+def test_without_a_server_the_next_step_is_told(tmp_path: Path) -> None:
+    found = coterie_process("experts", "list", COTERIE_HOME=str(tmp_path), COTERIE_PORT="9")
+    assert found.returncode == 1
+    assert "coterie serve" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_a_database_that_is_behind_stops_serve(tmp_path: Path) -> None:
+    found = coterie_process("serve", COTERIE_HOME=str(tmp_path))
+    assert found.returncode == 1
+    assert "coterie db upgrade" in found.stderr
+
+
+def test_db_upgrade_makes_the_database(tmp_path: Path) -> None:
+    found = coterie_process("db", "upgrade", COTERIE_HOME=str(tmp_path))
+    assert found.returncode == 0, found.stderr
+    assert (tmp_path / "coterie.sqlite").exists()
+
+
+def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
+    found = coterie_process("status", COTERIE_HOME=str(tmp_path), COTERIE_PROT="1")
+    assert found.returncode == 1
+    assert "COTERIE_PORT" in found.stderr
+
+
+def test_our_packages_are_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert foreign_packages() == {}
+    (tmp_path / "skills").mkdir()
+    (tmp_path / "skills" / "__init__.py").touch()
+    found = subprocess.run(
+        [sys.executable, "-m", "orchestrator.cli", "status"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+    )
+    assert found.returncode == 1
+    assert "skills (from" in found.stderr

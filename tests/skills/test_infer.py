@@ -1,0 +1,125 @@
+"""Skill inference, on the real encoder."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from coterie.errors import ConfigurationError
+from coterie.types import Completion, Question, Sampling, Skill, Usage
+from skills.encoder import SentenceEncoder
+from skills.infer import (
+    EmbeddingInference,
+    KeywordInference,
+    Matching,
+    parse_keywords,
+    stable_keywords,
+    weigh,
+)
+from skills.taxonomy import DEFAULT_TAXONOMY, GENERAL, by_name
+
+
+@pytest.fixture(scope="module")
+def encoder() -> SentenceEncoder:
+    pytest.importorskip("sentence_transformers", reason="needs coterie[embed]")
+    return SentenceEncoder()
+
+
+@pytest.fixture
+def inference(encoder: SentenceEncoder) -> EmbeddingInference:
+    return EmbeddingInference(DEFAULT_TAXONOMY, encoder)
+
+
+@pytest.mark.parametrize(
+    ("question", "skill"),
+    [
+        ("What is 348 plus 91?", "arithmetic"),
+        ("How many metres are there in 5 kilometres?", "unit-conversion"),
+        ("Given pets(id, name, age), write a SQL query that counts the pets.", "sql"),
+        ("If today is Friday, which weekday is it in 12 days?", "dates-times"),
+        (
+            "Pull the sender and the amount out of this note and give me JSON.",
+            "information-extraction",
+        ),
+        ("Translate 'where is the station' to Spanish.", "translation"),
+        ("Who was the first emperor of Rome?", "history"),
+    ],
+)
+async def test_questions_find_their_skill(
+    inference: EmbeddingInference, question: str, skill: str
+) -> None:
+    found = await inference.infer(Question.of(question))
+    assert found[0].skill == skill
+    assert sum(s.weight for s in found) == pytest.approx(1.0)
+
+
+async def test_the_same_question_has_the_same_skills(inference: EmbeddingInference) -> None:
+    question = Question.of("Sort these by date.")
+    assert await inference.infer(question) == await inference.infer(question)
+
+
+def test_what_resembles_nothing_is_general_and_says_so() -> None:
+    assert weigh({"sql": 0.05, "law": 0.1}, Matching(floor=0.15))[0].skill == GENERAL
+    assert weigh({"sql": 0.05, "law": 0.1}, Matching(floor=0.15))[0].similarity == 0.1
+
+
+def test_weights_sum_to_one_and_follow_similarity() -> None:
+    found = weigh({"a": 0.6, "b": 0.55, "c": 0.2, "d": 0.54}, Matching(most=3))
+    assert [s.skill for s in found] == ["a", "b", "d"]
+    assert sum(s.weight for s in found) == pytest.approx(1.0)
+
+
+def test_a_missing_encoder_package_says_what_to_install() -> None:
+    with pytest.raises(ConfigurationError, match="COTERIE_EMBEDDING_MODEL"):
+        SentenceEncoder("package:no_such_package_here").encode(["x"])
+
+
+def test_a_skill_cannot_be_defined_twice() -> None:
+    with pytest.raises(ConfigurationError, match="twice"):
+        by_name([Skill("a", "x"), Skill("a", "y")])
+
+
+def test_keywords_are_split_and_cleaned() -> None:
+    assert parse_keywords("1. Algebra, Number theory.\n- algebra; ") == ("algebra", "number theory")
+    assert parse_keywords("x" * 100) == ()
+
+
+def test_only_what_recurs_is_stable() -> None:
+    found = stable_keywords([("algebra", "logic"), ("algebra",), ("history",)])
+    assert found == {"algebra": pytest.approx(2 / 3)}
+
+
+class Says:
+    """An engine that says the next of its lines."""
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = list(lines)
+
+    async def complete(self, question: Question, sampling: Sampling) -> Completion:
+        return Completion("k", self.lines.pop(0), "stop", Usage(), 0.0)
+
+
+class Letters:
+    """An encoder without weights: texts are near when they share letters."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        rows = np.array([[t.lower().count(chr(97 + i)) for i in range(26)] for t in texts], float)
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        return np.asarray(rows / np.maximum(norms, 1e-9), dtype=np.float32)
+
+
+async def test_keywords_are_mapped_to_the_taxonomy() -> None:
+    taxonomy = [Skill("algebra", "algebra"), Skill("history", "history")]
+    matcher = EmbeddingInference(taxonomy, Letters())
+    engine = Says("algebra, unicorns", "Algebra", "algebra", "history", "algebra")
+    found = await KeywordInference(engine, matcher).infer(Question.of("?"))  # type: ignore[arg-type]
+    assert [s.skill for s in found] == ["algebra"]
+
+
+async def test_without_stable_keywords_the_question_itself_is_compared() -> None:
+    taxonomy = [Skill("algebra", "algebra"), Skill("history", "history")]
+    matcher = EmbeddingInference(taxonomy, Letters())
+    engine = Says("a", "b", "c", "d", "e")
+    found = await KeywordInference(engine, matcher).infer(Question.of("history"))  # type: ignore[arg-type]
+    assert found[0].skill == "history"
