@@ -123,9 +123,9 @@ class Expert:
     ``endpoint`` is the base URL of its server, up to and without ``/v1`` (``openai`` only);
     ``model`` is the model id there, or for ``vllm`` the weights' Hugging Face id, folder or
     ``package:NAME``; ``base`` names the expert whose engine serves a ``lora``, and ``adapter`` is
-    the adapter's folder.
-    Parameters are in billions, prices in US dollars per million tokens, ``context_length`` in tokens.
-    ``api_key_env`` is the *name* of an environment variable; the key itself is never kept.
+    the adapter's folder.  Parameters are in billions, prices in US dollars per million tokens,
+    ``context_length`` in tokens.  ``api_key_env`` is the *name* of an environment variable; the key
+    itself is never kept.
     """
 
     name: str

@@ -36,7 +36,7 @@ class Background:
 
     @property
     def _record(self) -> Path:
-        return self.settings.run_dir / "server.json"
+        return self.settings.home / "server.json"
 
     def process(self) -> psutil.Process | None:
         """The running server; None where there is none.
@@ -53,7 +53,7 @@ class Background:
 
     def start(self) -> psutil.Process:
         """Starts `coterie serve` in a session of its own, its output going to the log."""
-        for folder in (self.settings.logs_dir, self.settings.run_dir):
+        for folder in (self.settings.home, self.settings.logs_dir):
             folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(handle, "ab") as output:

@@ -57,7 +57,7 @@ async def build(
         await registry.seed(declared.experts)
         profiles = ProfileStore(database)
         taxonomy = declared.skills or DEFAULT_TAXONOMY
-        engines: EngineFleet = fleet or await _fleet(settings, stack)
+        engines = fleet or await _fleet(settings, stack)
         roster = Roster(engines)
         inference = inference or _inference(settings, taxonomy, encoder)
         policy = Policy(most=settings.max_experts, confidence=settings.confidence)

@@ -37,8 +37,8 @@ async def serve(settings: Settings) -> None:
 
 @contextmanager
 def _announced(settings: Settings) -> Iterator[None]:
-    """Keeps ``run/server.json`` while this process serves, for `coterie down` and `status`."""
-    path = settings.run_dir / "server.json"
+    """Keeps ``server.json`` while this process serves, for `coterie down` and `status`."""
+    path = settings.home / "server.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     me = psutil.Process()
     path.write_text(

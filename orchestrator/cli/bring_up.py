@@ -17,7 +17,6 @@ import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from coterie.errors import CoterieError
-from orchestrator import schema
 from orchestrator.background import Background
 from orchestrator.cli import show
 from orchestrator.client import Client
@@ -31,6 +30,8 @@ def bring_up(settings: Settings, *, task: str, limit: int | None, questions: Pat
     asked = read_questions(questions) if questions else []
     started = time.monotonic()
     background, client = Background(settings), Client.of(settings)
+    from orchestrator import schema
+
     revision = asyncio.run(schema.upgrade(settings.database_url))
     show.console.print(f"database at revision {revision}")
     with _rolled_back(background):

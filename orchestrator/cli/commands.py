@@ -12,7 +12,6 @@ import typer
 import yaml
 
 from coterie.errors import CoterieError
-from orchestrator import schema, server
 from orchestrator.background import Background
 from orchestrator.cli import show
 from orchestrator.cli.bring_up import bring_up, watch_profiling
@@ -55,9 +54,9 @@ def _client() -> Client:
 @app.command()
 def serve(config: ConfigFile = None) -> None:
     """Serve the endpoint in the foreground, and the engines it manages with it."""
-    settings = _settings(config)
-    asyncio.run(schema.check_current(settings.database_url))
-    server.run(settings)
+    from orchestrator import server  # takes a second to import: the other commands need not wait
+
+    server.run(_settings(config))
 
 
 @app.command()
@@ -284,5 +283,7 @@ def show_skills(as_json: AsJson = False) -> None:
 @db_app.command("upgrade")
 def db_upgrade() -> None:
     """Bring the database to the newest revision."""
+    from orchestrator import schema
+
     revision = asyncio.run(schema.upgrade(_settings().database_url))
     show.console.print(f"the database is at revision {revision}")

@@ -120,6 +120,25 @@ class Fleet:
                 self._health = (now, await self._ask_health())
             return self._health[1]
 
+    async def probe(self, expert: Expert) -> Health:
+        """Whether ``expert``, which is not in the fleet, could be asked: only for kind ``openai``.
+
+        Asks its server for its health and, where it lists its models, for this one.
+        """
+        try:
+            placement = make_plan([expert]).placements[expert.name]
+            engine = OpenAIEngine(
+                self._target(placement),
+                self._client,
+                clock=self._clock,
+                rng=self._rng,
+                retry=RetryPolicy(max_tries=1),
+            )
+        except EngineError as error:
+            return Health(False, str(error))
+        found = await engine.health()
+        return await engine.has_model() if found.ok else found
+
     async def wait_ready(self, timeout_s: float, on_progress: Progress | None = None) -> None:
         """Returns once every managed engine takes requests.
 

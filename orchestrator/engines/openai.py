@@ -97,6 +97,19 @@ class OpenAIEngine:
             return Health(False, detail)
         return Health(True) if error is None else Health(False, str(error))
 
+    async def has_model(self) -> Health:
+        """Whether the server lists the model; one that lists none is believed."""
+        try:
+            async with asyncio.timeout(_HEALTH_TIMEOUT_S):
+                response = await self._send("GET", "/v1/models")
+            listed = [str(m["id"]) for m in response.json()["data"]]
+        except (EngineError, TimeoutError, ValueError, KeyError, TypeError):
+            return Health(True)
+        if not response.is_success or not listed or self._target.model in listed:
+            return Health(True)
+        shown = ", ".join(map(repr, listed[:8]))
+        return Health(False, f"its server has no model {self._target.model!r}, but {shown}")
+
     async def _check_health(self) -> EngineError | None:
         path = "/health" if self._has_health else "/v1/models"
         try:

@@ -163,6 +163,8 @@ def _environment(spec: VllmSpec, model: str, environ: Mapping[str, str]) -> dict
     env |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "PYTHONUNBUFFERED": "1"}
     if Path(model).is_dir():
         env["HF_HUB_OFFLINE"] = "1"
+    elif "HF_TOKEN" in environ:  # the one secret an engine needs: weights behind a licence
+        env["HF_TOKEN"] = environ["HF_TOKEN"]
     return env | _own_environment(spec)
 
 

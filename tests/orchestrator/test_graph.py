@@ -194,10 +194,14 @@ async def test_failing_before_the_first_token_is_replaced_unseen(kit: Any) -> No
 async def test_failing_after_the_first_token_is_an_error(kit: Any) -> None:
     broken = kit.engine("best", "one two three", EngineUnavailable("best", "died"), words=2)
     graph = coterie(kit, kit.roster([broken, kit.engine("b")], {"best": 0.95, "b": 0.5}))
-    seen = []
-    with pytest.raises(EngineUnavailable, match="died"):
+    seen: list[Any] = []
+
+    async def read() -> None:
         async for event in graph.stream(kit.inquiry(stream=True)):
             seen.append(event)
+
+    with pytest.raises(EngineUnavailable, match="died"):
+        await read()
     assert "".join(e.chunk.text for e in seen if isinstance(e, Delta)) == "one two"
 
 

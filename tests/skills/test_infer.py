@@ -26,7 +26,7 @@ def encoder() -> SentenceEncoder:
     return SentenceEncoder()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def inference(encoder: SentenceEncoder) -> EmbeddingInference:
     return EmbeddingInference(DEFAULT_TAXONOMY, encoder)
 

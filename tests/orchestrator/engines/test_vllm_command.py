@@ -106,9 +106,14 @@ def test_what_coterie_sets_may_not_be_set(key: str) -> None:
         _build(_spec(**{key: "x"}))
 
 
+def test_the_hubs_token_goes_only_where_the_hub_is_needed(tmp_path: Path) -> None:
+    assert _build(_spec()).env["HF_TOKEN"] == "hush"
+    assert "hush" not in _build(_spec(), model=str(tmp_path)).env.values()
+
+
 def test_secrets_stay_behind() -> None:
     env = _build(_spec()).env
-    assert "hush" not in env.values()
+    assert {name for name, value in env.items() if value == "hush"} == {"HF_TOKEN"}
     assert env["PATH"] == "/bin"
     assert env["CUDA_VISIBLE_DEVICES"] == "0"
     assert env["VLLM_NO_USAGE_STATS"] == env["DO_NOT_TRACK"] == env["VLLM_CPU_KVCACHE_SPACE"] == "1"
