@@ -49,7 +49,7 @@ class Background:
             ours = abs(process.create_time() - record["create_time"]) < 1
         except (OSError, ValueError, KeyError, psutil.Error):
             return None
-        return process if ours and process.is_running() else None
+        return process if ours and _lives(process) else None
 
     def start(self) -> psutil.Process:
         """Starts `coterie serve` in a session of its own, its output going to the log."""
@@ -79,16 +79,15 @@ class Background:
         family = [process, *_children(process)]
         tell(f"stopping the server (process {process.pid}) and its engines")
         process.terminate()
-        _, alive = psutil.wait_procs(family, timeout=STOP_S)
-        for left in alive:  # each was found as a descendant of our own server
+        wait_until(lambda: not any(map(_lives, family)), timeout_s=STOP_S, every_s=0.1)
+        for left in filter(_lives, family):  # each was found as a descendant of our own server
             left.kill()
-        psutil.wait_procs(alive, timeout=5)
         self._record.unlink(missing_ok=True)
         return True
 
     def check_alive(self, process: psutil.Process) -> None:
         """Raises :class:`ServerDied`, with the end of its log, once the process has ended."""
-        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if _lives(process):
             return
         raise ServerDied(f"the server ended before it was ready; {self.log} ends:\n{self.tail()}")
 
@@ -98,6 +97,14 @@ class Background:
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
         except OSError:
             return "(no log)"
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether it still runs: a zombie has ended, though nobody has asked for its status yet."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:

@@ -55,6 +55,8 @@ def run(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
+    for chatty in ("httpx", "sentence_transformers"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     # The graph library's hosted tracing must never be switched on by a stray variable.
     os.environ["LANGSMITH_TRACING"] = "false"
     asyncio.run(serve(settings))

@@ -82,12 +82,13 @@ class Profiler:
     ) -> tuple[Profile, ...]:
         """Asks every engine every item it was not asked before, then stores and returns profiles.
 
-        Experts are graded one after another: one engine's batch stays full, and an expert is done
-        before the next begins.
+        All engines are asked at once, so that none idles while another is graded; experts that
+        share an engine fill its batch together.
         """
         skills = {item.id: await self._inference.infer(item.question) for item in items}
-        for name, engine in engines.items():
-            await self._grade(name, engine, items, skills, report)
+        async with asyncio.TaskGroup() as group:
+            for name, engine in engines.items():
+                group.create_task(self._grade(name, engine, items, skills, report))
         profiles = profiles_of(await self._store.answers(), self._shrinkage)
         await self._store.save_profiles(profiles)
         return profiles

@@ -119,7 +119,9 @@ def _engine_arguments(spec: VllmSpec, adapters: Sequence[Adapter]) -> dict[str, 
     if spec.context_length is not None:
         arguments["max_model_len"] = spec.context_length
     if adapters:
-        arguments["max_loras"] = len(adapters)
+        # One slot more than there are adapters: vLLM's CPU kernels read "no adapter" as index -1,
+        # the last slot, so that the base would answer through whichever adapter lay there.
+        arguments["max_loras"] = len(adapters) + 1
         arguments["max_lora_rank"] = _max_rank(spec, adapters)
     return {**arguments, **own}
 
@@ -160,6 +162,9 @@ def _flag(key: str, value: JSON) -> list[str]:
 def _environment(spec: VllmSpec, model: str, environ: Mapping[str, str]) -> dict[str, str]:
     env = {name: value for name, value in environ.items() if _may_pass(name)}
     env.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    # vLLM's CPU build pins every engine's threads to the same first cores; two engines then
+    # starve each other for minutes while the other cores idle.
+    env.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     env |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "PYTHONUNBUFFERED": "1"}
     if Path(model).is_dir():
         env["HF_HUB_OFFLINE"] = "1"

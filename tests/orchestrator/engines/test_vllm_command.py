@@ -56,7 +56,7 @@ def test_a_base_listens_on_the_loopback_under_its_experts_name() -> None:
 
 def test_adapters_are_served_beside_it() -> None:
     argv = _build(_spec(), Adapter("a", "/x y", 9), Adapter("b", "/b=c", 2)).argv
-    assert {"--max-loras=2", "--max-lora-rank=16", "--enable-lora"} <= set(argv)
+    assert {"--max-loras=3", "--max-lora-rank=16", "--enable-lora"} <= set(argv)
     place = argv.index("--lora-modules")
     modules = [json.loads(module) for module in argv[place + 1 :]]
     assert modules == [{"name": "a", "path": "/x y"}, {"name": "b", "path": "/b=c"}]
