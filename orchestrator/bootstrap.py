@@ -7,6 +7,7 @@ import random
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 
 from aggregator.vote import WeightedVote
 from coterie.clock import SystemClock
@@ -28,7 +29,7 @@ from orchestrator.traces.store import TraceStore
 from orchestrator.traces.writer import TraceWriter
 from skills.encoder import Encoder, SentenceEncoder
 from skills.experts import Registry
-from skills.infer import EmbeddingInference, SkillInference
+from skills.infer import EmbeddingInference, KeywordInference, SkillInference
 from skills.store import ExpertStore, ProfileStore
 from skills.taxonomy import DEFAULT_TAXONOMY
 
@@ -59,7 +60,7 @@ async def build(
         taxonomy = declared.skills or DEFAULT_TAXONOMY
         engines = fleet or await _fleet(settings, stack)
         roster = Roster(engines)
-        inference = inference or _inference(settings, taxonomy, encoder)
+        inference = inference or _inference(settings, roster, taxonomy, encoder)
         policy = Policy(most=settings.max_experts, confidence=settings.confidence)
         traces = TraceWriter(TraceStore(database), keep=settings.trace_limit)
         await stack.enter_async_context(traces)
@@ -113,9 +114,12 @@ async def _fleet(settings: Settings, stack: AsyncExitStack) -> Fleet:
 
 
 def _inference(
-    settings: Settings, taxonomy: tuple[Skill, ...], encoder: Encoder | None
+    settings: Settings, roster: Roster, taxonomy: tuple[Skill, ...], encoder: Encoder | None
 ) -> SkillInference:
-    return EmbeddingInference(taxonomy, encoder or SentenceEncoder(settings.embedding_model))
+    by_meaning = EmbeddingInference(taxonomy, encoder or SentenceEncoder(settings.embedding_model))
+    if settings.keyword_expert is None:
+        return by_meaning
+    return KeywordInference(partial(roster.engine, settings.keyword_expert), by_meaning)
 
 
 def _access(settings: Settings) -> Access:

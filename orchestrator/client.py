@@ -22,7 +22,7 @@ class ServerUnreachable(CoterieError):
 class Client:
     """Talks to a server.  The keys are read from its key files, when they can be."""
 
-    url: str
+    settings: Settings
     chat_key: str | None = field(default=None, repr=False)
     admin_key: str | None = field(default=None, repr=False)
     timeout_s: float = 300.0
@@ -30,7 +30,12 @@ class Client:
     @classmethod
     def of(cls, settings: Settings) -> Client:
         """The client of the server these settings describe."""
-        return cls(settings.url, _read(settings.chat_key_file), _read(settings.admin_key_file))
+        return cls(settings, _read(settings.chat_key_file), _read(settings.admin_key_file))
+
+    @property
+    def url(self) -> str:
+        """Where the server answers."""
+        return self.settings.url
 
     def get(self, path: str) -> dict[str, Any]:
         return self._call("GET", path)

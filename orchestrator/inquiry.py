@@ -19,9 +19,13 @@ from coterie.types import (
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """One request to the coterie.  ``expert`` set: straight to it, and ``strategy`` is not used."""
+    """One request to the coterie; ``model`` is what the caller named.
+
+    ``expert`` set: straight to it, and ``strategy`` is not used.
+    """
 
     id: str
+    model: str
     question: Question
     sampling: Sampling
     strategy: str

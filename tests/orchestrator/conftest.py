@@ -236,6 +236,7 @@ class Kit:
     def inquiry(text: str = "How many?", **fields: object) -> Inquiry:
         given: dict[str, object] = {
             "id": "test",
+            "model": "coterie",
             "question": Question.of(text),
             "sampling": Sampling(),
             "strategy": "symbolic",

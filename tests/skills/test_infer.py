@@ -113,7 +113,7 @@ async def test_keywords_are_mapped_to_the_taxonomy() -> None:
     taxonomy = [Skill("algebra", "algebra"), Skill("history", "history")]
     matcher = EmbeddingInference(taxonomy, Letters())
     engine = Says("algebra, unicorns", "Algebra", "algebra", "history", "algebra")
-    found = await KeywordInference(engine, matcher).infer(Question.of("?"))  # type: ignore[arg-type]
+    found = await KeywordInference(lambda: engine, matcher).infer(Question.of("?"))  # type: ignore[arg-type]
     assert [s.skill for s in found] == ["algebra"]
 
 
@@ -121,5 +121,5 @@ async def test_without_stable_keywords_the_question_itself_is_compared() -> None
     taxonomy = [Skill("algebra", "algebra"), Skill("history", "history")]
     matcher = EmbeddingInference(taxonomy, Letters())
     engine = Says("a", "b", "c", "d", "e")
-    found = await KeywordInference(engine, matcher).infer(Question.of("history"))  # type: ignore[arg-type]
+    found = await KeywordInference(lambda: engine, matcher).infer(Question.of("history"))  # type: ignore[arg-type]
     assert found[0].skill == "history"

@@ -1,0 +1,137 @@
+"""Profiling runs, on a real store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from coterie.db import Database
+from coterie.errors import EngineUnavailable
+from coterie.types import (
+    Completion,
+    Expert,
+    ExpertKind,
+    Grade,
+    Item,
+    Question,
+    Sampling,
+    SkillWeight,
+    Usage,
+)
+from skills.experts import Registry
+from skills.profiler import Profiler, Progress
+from skills.store import ExpertStore, ProfileStore
+
+
+class Sums:
+    """A task of sums; even ones are "sql", odd ones "law" to the inference below."""
+
+    name = "sums"
+
+    def items(self, split: str, limit: int | None = None) -> Sequence[Item]:
+        return [Item(f"i{n}", Question.of(f"{n} + 1"), str(n + 1), "sum") for n in range(20)][
+            :limit
+        ]
+
+    def grade(self, item: Item, output: str) -> Grade:
+        return Grade(output == item.target, output)
+
+
+class ByParity:
+    async def infer(self, question: Question) -> tuple[SkillWeight, ...]:
+        n = int(question.text.split()[0])
+        return (SkillWeight("law" if n % 2 else "sql", 1.0, 0.5),)
+
+
+@dataclass
+class Adder:
+    """Right about even numbers only; fails on those in ``down``."""
+
+    name: str
+    down: set[int] = field(default_factory=set)
+    asked: list[int] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+
+    async def complete(self, question: Question, sampling: Sampling) -> Completion:
+        n = int(question.text.split()[0])
+        self.asked.append(n)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0)
+        self.at_once -= 1
+        if n in self.down:
+            raise EngineUnavailable(self.name, "down")
+        return Completion(self.name, str(n + 1 if n % 2 == 0 else n), "stop", Usage(3, 1), 0.1)
+
+
+@pytest.fixture
+async def store(sqlite_database: Database) -> ProfileStore:
+    registry = Registry(ExpertStore(sqlite_database))
+    for name in ("a", "b"):
+        await registry.add(
+            Expert(name, ExpertKind.OPENAI, name, endpoint=f"http://127.0.0.1:9/{name}")
+        )
+    return ProfileStore(sqlite_database)
+
+
+def profiler(store: ProfileStore, **fields: Any) -> Profiler:
+    return Profiler(Sums(), ByParity(), store, **fields)
+
+
+async def test_every_answer_is_graded_and_kept(store: ProfileStore) -> None:
+    items = Sums().items("val")
+    profiles = await profiler(store).run({"a": Adder("a")}, items)  # type: ignore[dict-item]
+    assert [p.expert for p in profiles] == ["a"]
+    assert profiles[0].overall.mean == pytest.approx(0.5)
+    assert profiles[0].at("sql").mean > 0.8
+    assert profiles[0].at("law").mean < 0.2
+    kept = await store.answers("a")
+    assert len(kept) == 20
+    assert {a.correct for a in kept if a.skills[0].skill == "sql"} == {True}
+    assert [p.expert for p in await store.profiles()] == ["a"]
+
+
+async def test_what_was_answered_is_not_asked_again(store: ProfileStore) -> None:
+    await profiler(store).run({"a": Adder("a")}, Sums().items("val", 8))  # type: ignore[dict-item]
+    second = Adder("a")
+    progress: list[Progress] = []
+    await profiler(store).run({"a": second}, Sums().items("val"), progress.append)  # type: ignore[dict-item]
+    assert sorted(second.asked) == list(range(8, 20))
+    assert progress[0] == Progress("a", 8, 20, 0)
+    assert progress[-1] == Progress("a", 20, 20, 0)
+
+
+async def test_a_failure_stays_open_and_is_no_wrong_answer(store: ProfileStore) -> None:
+    flaky = Adder("a", down={0, 2})
+    progress: list[Progress] = []
+    await profiler(store).run({"a": flaky}, Sums().items("val"), progress.append)  # type: ignore[dict-item]
+    assert progress[-1].failed == 2
+    assert len(await store.answers("a")) == 18
+    mended = Adder("a")
+    await profiler(store).run({"a": mended}, Sums().items("val"))  # type: ignore[dict-item]
+    assert sorted(mended.asked) == [0, 2]
+
+
+async def test_experts_are_asked_together_within_their_limits(store: ProfileStore) -> None:
+    engines = {"a": Adder("a"), "b": Adder("b")}
+    await profiler(store, concurrency=4, batch=3).run(engines, Sums().items("val"))  # type: ignore[arg-type]
+    assert all(1 < e.most_at_once <= 4 for e in engines.values())
+    assert {p.expert for p in await store.profiles()} == {"a", "b"}
+
+
+async def test_a_cancelled_run_keeps_what_it_had(store: ProfileStore) -> None:
+    class Stuck(Adder):
+        async def complete(self, question: Question, sampling: Sampling) -> Completion:
+            if int(question.text.split()[0]) >= 6:
+                await asyncio.Event().wait()
+            return await super().complete(question, sampling)
+
+    run = profiler(store, concurrency=20, batch=2).run({"a": Stuck("a")}, Sums().items("val"))  # type: ignore[dict-item]
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(run, 0.5)
+    assert len(await store.answers("a")) == 6
