@@ -15,7 +15,7 @@ import argparse
 import asyncio
 import json
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from evals.tasks import load_task
 from orchestrator.client import Client
 from orchestrator.settings import Settings
 
-STRATEGIES = ("coterie", "coterie/best-single", "coterie/majority", "coterie/random")
+ROUTED = "coterie"
 CONCURRENCY = 32
 
 
@@ -39,7 +39,8 @@ class Run:
 
     model: str
     correct: tuple[bool, ...]
-    experts: tuple[str, ...]
+    texts: tuple[str, ...]
+    calls: int
     total_tokens: int
     seconds: float
     errors: int
@@ -61,9 +62,10 @@ async def main() -> None:
         base_url=f"{settings.url}/v1", api_key=client.chat_key or "none", timeout=300
     ) as openai:
         runs = []
-        for model in (*experts, *STRATEGIES):
+        for model in (*experts, ROUTED):
             runs.append(await ask_all(openai, model, items))
             print(f"{model:20} {rate(runs[-1].correct)}  {runs[-1].seconds:.0f} s", flush=True)
+    runs += baselines(runs[:-1], items)
     report(runs, items, best)
     if args.json:
         args.json.write_text(json.dumps(figures(runs, items, best), indent=2))
@@ -72,7 +74,7 @@ async def main() -> None:
 async def ask_all(openai: AsyncOpenAI, model: str, items: Sequence[Item]) -> Run:
     task, gate = load_task("demo"), asyncio.Semaphore(CONCURRENCY)
 
-    async def one(item: Item) -> tuple[bool, str, int, bool]:
+    async def one(item: Item) -> tuple[bool, str, int, int, bool]:
         messages: Any = [m.as_dict() for m in item.question.messages]
         async with gate:
             try:
@@ -80,12 +82,12 @@ async def ask_all(openai: AsyncOpenAI, model: str, items: Sequence[Item]) -> Run
                     model=model, messages=messages, temperature=0
                 )
             except APIError:
-                return False, "", 0, True
+                return False, "", 0, 0, True
         found = raw.parse()
         text = found.choices[0].message.content or ""
         tokens = found.usage.total_tokens if found.usage else 0
-        asked = raw.headers["x-coterie-experts"]
-        return task.grade(item, text).correct, asked, tokens, False
+        calls = len(raw.headers["x-coterie-experts"].split(","))
+        return task.grade(item, text).correct, text, calls, tokens, False
 
     started = time.monotonic()
     answers = await asyncio.gather(*(one(item) for item in items))
@@ -94,9 +96,34 @@ async def ask_all(openai: AsyncOpenAI, model: str, items: Sequence[Item]) -> Run
         tuple(a[0] for a in answers),
         tuple(a[1] for a in answers),
         sum(a[2] for a in answers),
-        time.monotonic() - started,
         sum(a[3] for a in answers),
+        time.monotonic() - started,
+        sum(a[4] for a in answers),
     )
+
+
+def baselines(experts: Sequence[Run], items: Sequence[Item]) -> list[Run]:
+    """What the experts' own answers, already in hand, would have made without routing."""
+    tokens = sum(run.total_tokens for run in experts)
+    everyone = len(experts) * len(items)
+    majority = [plurality(item, [run.texts[i] for run in experts]) for i, item in enumerate(items)]
+    oracle = [any(run.correct[i] for run in experts) for i in range(len(items))]
+    names = ("majority of all", "oracle (any expert right)")
+    return [
+        Run(name, tuple(correct), (), everyone, tokens, 0.0, 0)
+        for name, correct in zip(names, (majority, oracle), strict=True)
+    ]
+
+
+def plurality(item: Item, texts: Sequence[str]) -> bool:
+    """Whether the most frequent extracted answer is right; ties go to the first expert by name."""
+    task = load_task("demo")
+    grades = [task.grade(item, text) for text in texts]
+    counts = Counter(g.extracted for g in grades if g.extracted is not None)
+    if not counts:
+        return False
+    winner = max(counts, key=lambda answer: counts[answer])
+    return next(g.correct for g in grades if g.extracted == winner)
 
 
 def by_category(run: Run, items: Sequence[Item]) -> dict[str, list[bool]]:
@@ -108,15 +135,21 @@ def by_category(run: Run, items: Sequence[Item]) -> dict[str, list[bool]]:
 
 def report(runs: Sequence[Run], items: Sequence[Item], best: str) -> None:
     categories = list(by_category(runs[0], items))
-    print(f"\n| system | all | {' | '.join(categories)} | tokens | errors |")
-    print("|---" * (len(categories) + 4) + "|")
+    print(f"\n| system | all | {' | '.join(categories)} | calls | tokens | errors |")
+    print("|---" * (len(categories) + 5) + "|")
     for run in runs:
         cells = [f"{rate(c).mean:.2f}" for c in by_category(run, items).values()]
-        row = (run.model, str(rate(run.correct)), *cells, str(run.total_tokens), str(run.errors))
+        counts = (str(run.calls), str(run.total_tokens), str(run.errors))
+        row = (run.model, str(rate(run.correct)), *cells, *counts)
         print(f"| {' | '.join(row)} |")
     named = {run.model: run for run in runs}
-    gain = paired_difference(named["coterie"].correct, named[best].correct)
-    print(f"\nrouted minus best single ({best}, chosen on val): {gain}")
+    experts = [run for run in runs if run.texts and run.model != ROUTED]
+    drawn = sum(rate(run.correct).mean for run in experts) / len(experts)
+    print(f"\none expert at random a question, expected: {drawn:.3f}")
+    for other in (best, "majority of all"):
+        gain = paired_difference(named[ROUTED].correct, named[other].correct)
+        chosen = "best single, chosen on val" if other == best else "six calls a question"
+        print(f"routed minus {other} ({chosen}): {gain}")
 
 
 def figures(runs: Sequence[Run], items: Sequence[Item], best: str) -> dict[str, Any]:
@@ -127,6 +160,7 @@ def figures(runs: Sequence[Run], items: Sequence[Item], best: str) -> dict[str, 
             run.model: {
                 "accuracy": rate(run.correct).mean,
                 "categories": {k: rate(v).mean for k, v in by_category(run, items).items()},
+                "calls": run.calls,
                 "total_tokens": run.total_tokens,
                 "seconds": run.seconds,
                 "errors": run.errors,
