@@ -3,6 +3,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?= experts.yaml
+# Validation questions an unprofiled expert is graded on: 12 for each of seven kinds.
+PROFILE ?= 84
 LOCK_ARGS ?= --extra-index-url https://download.pytorch.org/whl/cpu
 PYTHONPATH :=
 export PYTHONPATH
@@ -16,7 +18,7 @@ install:  ## make .venv and install everything, if anything changed
 	@deploy/install.sh $(VENV)
 
 up: install  ## start the demo: experts on vLLM, profiles, endpoint on 127.0.0.1:8000
-	@$(BIN)/coterie up --config $(CONFIG) --questions examples/demo_experts/questions.yaml
+	@$(BIN)/coterie up --config $(CONFIG) --limit $(PROFILE) --questions examples/demo_experts/questions.yaml
 
 down:  ## stop what `make up` started, and nothing else
 	@$(BIN)/coterie down
