@@ -117,7 +117,7 @@ async def ask(state: State, runtime: Context) -> State:
         "completions": (*state["completions"], *answered),
         "failures": (*state.get("failures", ()), *failed),
         "streamed": stream and bool(answered),
-        "waiting": _substitutes(state, len(failed)),
+        "waiting": _substitutes(state, len(failed), runtime.context.policy),
     }
 
 
@@ -204,11 +204,15 @@ def _may_stream(state: State) -> bool:
     return state["inquiry"].stream and alone and not state["route"].reserve
 
 
-def _substitutes(state: State, failed: int) -> tuple[str, ...]:
-    """The next best experts, one for each that failed in this round."""
+def _substitutes(state: State, failed: int, policy: Policy) -> tuple[str, ...]:
+    """The next best experts, one for each that failed in this round, while asking makes sense.
+
+    When twice as many have been asked as ever should be, the trouble is not one expert's.
+    """
     asked = {*state["asked"], *state["waiting"]}
     left = [c.expert for c in state["route"].candidates if c.expert not in asked]
-    return tuple(left[:failed])
+    room = max(0, 2 * policy.most - len(asked))
+    return tuple(left[: min(failed, room)])
 
 
 def _scores(decided: Route) -> dict[str, float]:
@@ -236,23 +240,28 @@ class Coterie:
         self.services = services
         self._graph = _compile()
 
+    @property
+    def _config(self) -> dict[str, Any]:
+        # A round is two steps, and there are no more rounds than experts that may be asked.
+        return {"recursion_limit": 10 + 4 * self.services.policy.most}
+
     async def run(self, inquiry: Inquiry) -> Outcome:
         """Answers the inquiry.
 
         Raises UnknownModel, ContextLengthExceeded, NoExpertAvailable, and for an expert asked by
         name its EngineError.
         """
-        state = await self._graph.ainvoke({"inquiry": inquiry}, context=self.services)
+        state = await self._graph.ainvoke({"inquiry": inquiry}, self._config, context=self.services)
         return _outcome(cast("State", state))
 
     async def stream(self, inquiry: Inquiry) -> AsyncGenerator[Event, None]:
         """The same as events: Routed, then Deltas, then Finished.  Closing it stops the asking."""
-        modes = ["custom", "values"]
         state: Any = {}
         graph = self._graph.astream(
             {"inquiry": inquiry},
+            self._config,
             context=self.services,
-            stream_mode=modes,
+            stream_mode=["custom", "values"],
         )
         async with aclosing(graph) as updates:
             async for mode, update in updates:

@@ -299,6 +299,16 @@ async def test_a_foreign_host_name_is_refused_on_loopback(service: Any) -> None:
     assert response.status_code == 400
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+async def test_what_a_foreign_page_can_send_is_not_a_request(service: Any, kind: str) -> None:
+    """A page may post these types across origins without asking; JSON it may not."""
+    body = json.dumps({"model": "coterie", "messages": HELLO})
+    headers = {"Content-Type": kind} if kind else {}
+    posted = await service.http.post("/v1/chat/completions", content=body, headers=headers)
+    assert posted.status_code == 400
+    assert service.fleet.engines["good"].asked == []
+
+
 async def test_an_expert_is_added_asked_and_removed(service: Any, kit: Any) -> None:
     service.fleet.engines["new"] = kit.engine("new", "new here")
     entry = {"name": "new", "kind": "openai", "model": "m", "endpoint": "http://127.0.0.1:9"}

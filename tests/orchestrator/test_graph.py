@@ -84,6 +84,15 @@ async def test_when_everyone_fails_the_caller_is_told_what_each_said(kit: Any) -
         await coterie(kit, kit.roster(engines, {"a": 0.95, "b": 0.5})).run(kit.inquiry())
 
 
+async def test_the_asking_ends_when_too_many_have_failed(kit: Any) -> None:
+    names = [f"e{i:02d}" for i in range(30)]
+    engines = [kit.engine(n, error=EngineUnavailable(n, "down")) for n in names]
+    graph = coterie(kit, kit.roster(engines, dict.fromkeys(names, 0.95)), Policy(most=5))
+    with pytest.raises(NoExpertAvailable):
+        await graph.run(kit.inquiry())
+    assert sum(bool(e.asked) for e in engines) == 10
+
+
 async def test_a_request_every_expert_refuses_is_the_callers_to_mend(kit: Any) -> None:
     engines = [kit.engine(n, error=EngineRejected(n, "bad stop")) for n in "ab"]
     with pytest.raises(RequestError, match="bad stop"):
