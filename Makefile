@@ -20,11 +20,15 @@ install:  ## make .venv and install everything, if anything changed
 up: install  ## start the demo: experts on vLLM, profiles, endpoint on 127.0.0.1:8000
 	@$(BIN)/coterie up --config $(CONFIG) --limit $(PROFILE) --questions examples/demo_experts/questions.yaml
 
-down:  ## stop what `make up` started, and nothing else
+down: installed  ## stop what `make up` started, and nothing else
 	@$(BIN)/coterie down
 
-status:  ## what runs, and how it is
+status: installed  ## what runs, and how it is
 	@$(BIN)/coterie status
+
+.PHONY: installed
+installed:
+	@test -x $(BIN)/coterie || { echo "nothing is installed here yet: make up"; exit 1; }
 
 logs:  ## follow the server's and the engines' logs
 	@tail -n 40 -F $${COTERIE_HOME:-.coterie}/logs/*.log

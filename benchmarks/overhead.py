@@ -72,20 +72,25 @@ def main() -> None:
 async def load(port: int, system: str, connections: int, seconds: float) -> tuple[float, ...]:
     """Requests per second, p50 and p99 in ms, over ``seconds``."""
     took: list[float] = []
-    until = time.perf_counter() + seconds
     body = _bodies(system)
     url = f"http://127.0.0.1:{port}/v1/chat/completions"
 
+    async def one_request(http: aiohttp.ClientSession) -> None:
+        started = time.perf_counter()
+        async with http.post(url, json=body()) as response:
+            await response.read()
+            if response.status != 200:
+                raise RuntimeError(f"{system}: HTTP {response.status} {await response.text()}")
+        took.append((time.perf_counter() - started) * 1000)
+
     async def one_connection(http: aiohttp.ClientSession) -> None:
         while time.perf_counter() < until:
-            started = time.perf_counter()
-            async with http.post(url, json=body()) as response:
-                await response.read()
-                if response.status != 200:
-                    raise RuntimeError(f"{system}: HTTP {response.status} {await response.text()}")
-            took.append((time.perf_counter() - started) * 1000)
+            await one_request(http)
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections)) as http:
+        await asyncio.gather(*(one_request(http) for _ in range(connections)))  # warm
+        took.clear()
+        until = time.perf_counter() + seconds
         await asyncio.gather(*(one_connection(http) for _ in range(connections)))
     cuts = statistics.quantiles(took, n=100)
     return len(took) / seconds, cuts[49], cuts[98]

@@ -12,7 +12,7 @@ from functools import partial
 from aggregator.vote import WeightedVote
 from coterie.clock import SystemClock
 from coterie.db import Database
-from coterie.types import Skill
+from coterie.types import Question, Skill
 from orchestrator.access import Access, read_or_make_key
 from orchestrator.engines.fleet import Fleet
 from orchestrator.engines.http import HttpLimits, create_client
@@ -82,6 +82,9 @@ async def build(
         profiling.after = parts.refresh
         stack.push_async_callback(profiling.aclose)
         await parts.refresh()
+        # While the engines start: an encoder that cannot be loaded is told now, and the first
+        # question does not wait for one that can.
+        await inference.infer(Question.of("Are you ready?"))
         await stack.enter_async_context(_background(parts))
         yield parts
 

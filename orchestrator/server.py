@@ -6,8 +6,9 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import psutil
 import uvicorn
@@ -19,8 +20,28 @@ from orchestrator.settings import Settings
 GRACE_S = 10
 
 
+class Server(uvicorn.Server):
+    """uvicorn's server, which ends by returning.
+
+    uvicorn raises a signal it has caught once more when it is done, and the process would be gone
+    before the engines are stopped and the last records written.
+    """
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with _on_signals(lambda number: self.handle_exit(number, None)):
+            yield
+
+
 async def serve(settings: Settings) -> None:
     """Serves until SIGINT or SIGTERM; then requests end first, engines last."""
+    this = asyncio.current_task()
+    assert this is not None
+    with _on_signals(lambda number: this.cancel()):  # until the server listens to them itself
+        await _serve(settings)
+
+
+async def _serve(settings: Settings) -> None:
     async with build(settings) as parts:
         config = uvicorn.Config(
             create_app(parts),
@@ -32,7 +53,22 @@ async def serve(settings: Settings) -> None:
             timeout_graceful_shutdown=GRACE_S,
         )
         with _announced(settings):
-            await uvicorn.Server(config).serve()
+            await Server(config).serve()
+
+
+@contextmanager
+def _on_signals(react: Callable[[int], object]) -> Iterator[None]:
+    """Calls ``react`` on SIGINT and SIGTERM; what was set before is set again at the end."""
+    loop, numbers = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        loop.add_signal_handler(number, react, number)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+            signal.signal(number, before[number])
 
 
 @contextmanager
@@ -59,4 +95,5 @@ def run(settings: Settings) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # The graph library's hosted tracing must never be switched on by a stray variable.
     os.environ["LANGSMITH_TRACING"] = "false"
-    asyncio.run(serve(settings))
+    with suppress(asyncio.CancelledError, KeyboardInterrupt):  # told to stop while starting
+        asyncio.run(serve(settings))
