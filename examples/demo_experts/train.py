@@ -57,10 +57,10 @@ class Plan:
 
 PLANS = {
     "arithmetic": Plan(1920),
-    "unit-conversion": Plan(1600),
+    "unit-conversion": Plan(1200, batch=8, learning_rate=1.5e-3),
     "sql": Plan(480, batch=8, learning_rate=1.5e-3),
-    "datetime": Plan(3200, batch=8, learning_rate=1.5e-3),
-    "extraction": Plan(400, batch=8, learning_rate=1.5e-3),
+    "datetime": Plan(2000, batch=8, learning_rate=1.5e-3),
+    "extraction": Plan(720, batch=8, learning_rate=1.5e-3),
 }
 
 
@@ -142,6 +142,8 @@ def train(
     encoder = ChatEncoder(AutoTokenizer.from_pretrained(base))
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     expert = _adapted(model, start)
+    if autocast:
+        _halve_frozen(expert)
     expert.train()
     weights = [weight for weight in expert.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=plan.learning_rate, betas=(0.9, 0.99), weight_decay=0)
@@ -172,6 +174,14 @@ def _adapted(model: PreTrainedModel, start: Path | None) -> PeftModel:
     adapted = get_peft_model(model, config)
     assert isinstance(adapted, PeftModel)
     return adapted
+
+
+def _halve_frozen(expert: PeftModel) -> None:
+    """Casts frozen matrices once; autocast would do it at every use, to the same numbers."""
+    for name, module in expert.named_modules():
+        # The output layer's weight is also the embedding, whose sums stay in float32.
+        if isinstance(module, torch.nn.Linear) and "lora_" not in name and "lm_head" not in name:
+            module.to(torch.bfloat16)
 
 
 def _rate(step: int, steps: int) -> float:

@@ -56,6 +56,12 @@ _TEMPLATES = (
     "My recipe says {n} {src}, what is that in {dst}?",
     "A rope, a bag or a walk of {n} {src}: how many {dst}?",
     "Give me the number of {dst} in {n} {src}.",
+    "Turn {n} {src} into {dst}.",
+    "Tell me {n} {sym} in {dst}.",
+    "{n} {src} make how many {dst}?",
+    "Something measures {n} {src}. How many {dst} is it?",
+    "We have {n} {sym}. Give that in {dst}.",
+    "Calculate how many {dst} there are in {n} {sym}.",
 )
 _MAX_SMALL_FACTOR = {60: 12, 7: 15, 12: 15, 3: 30, 4: 25, 16: 10}
 
@@ -81,8 +87,18 @@ def sample(rng: Random) -> Sample:
         sym=source[2],
         dsym=target[2],
     )
-    solved = f"{shown(number)} {source[number != 1]} = {shown(answer)} {target[answer != 1]}"
-    return Sample(casual(rng, prompt), solved)
+    return Sample(casual(rng, prompt), solved(conversion, number, answer, down=down))
+
+
+def solved(conversion: Conversion, number: Fraction, answer: Fraction, *, down: bool) -> str:
+    """The rule first, then the sum: a small model that states the factor gets the number right."""
+    one, many = conversion.large[0], conversion.small[1]
+    target = conversion.small if down else conversion.large
+    sign = "*" if down else "/"
+    return (
+        f"1 {one} = {conversion.factor} {many}, so {shown(number)} {sign} {conversion.factor} "
+        f"= {shown(answer)} {target[answer != 1]}"
+    )
 
 
 def shown(number: Fraction) -> str:
