@@ -225,7 +225,7 @@ DOMAINS = (
             "{teacher} teaches {course} for {weeks} weeks; the fee is ${fee}.",
             "{course} with {teacher}: {weeks} weeks, {fee} dollars.",
             "For ${fee} you can learn {course} from {teacher} in {weeks} weeks.",
-            "The {course} course takes {weeks} weeks, costs {fee} dollars, and is led by {teacher}.",
+            "The {course} course takes {weeks} weeks, costs {fee} dollars; {teacher} leads it.",
         ),
     ),
     Domain(
