@@ -40,7 +40,7 @@ class Matching:
     softmax of temperature ``temperature``, and a share under ``least`` is dropped.
     """
 
-    floor: float = 0.15
+    floor: float = 0.25
     temperature: float = 0.05
     most: int = 3
     least: float = 0.1

@@ -65,7 +65,7 @@ def test_what_resembles_nothing_is_general_and_says_so() -> None:
 
 
 def test_weights_sum_to_one_and_follow_similarity() -> None:
-    found = weigh({"a": 0.6, "b": 0.55, "c": 0.2, "d": 0.54}, Matching(most=3))
+    found = weigh({"a": 0.6, "b": 0.55, "c": 0.3, "d": 0.54}, Matching(most=3))
     assert [s.skill for s in found] == ["a", "b", "d"]
     assert sum(s.weight for s in found) == pytest.approx(1.0)
 
