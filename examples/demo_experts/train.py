@@ -60,7 +60,7 @@ PLANS = {
     "unit-conversion": Plan(1200, batch=8, learning_rate=1.5e-3),
     "sql": Plan(480, batch=8, learning_rate=1.5e-3),
     "datetime": Plan(2000, batch=8, learning_rate=1.5e-3),
-    "extraction": Plan(720, batch=8, learning_rate=1.5e-3),
+    "extraction": Plan(400, batch=8, learning_rate=1.5e-3),
 }
 
 

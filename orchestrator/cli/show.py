@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -27,7 +28,7 @@ def as_json(value: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    grid = Table(*columns, title=title, title_justify="left")
+    grid = Table(*columns, title=title, title_justify="left", box=SIMPLE, pad_edge=False)
     for row in rows:
         grid.add_row(*(escape(cell) for cell in row))
     console.print(grid)
@@ -103,5 +104,9 @@ def profiles(body: Record) -> None:
 
 def _profile_row(label: str, estimates: Sequence[Record | None]) -> tuple[str, ...]:
     n = max((e["n"] for e in estimates if e), default=0)
-    told = (f"{e['mean']:.2f}±{e['sd']:.2f}" if e else "–" for e in estimates)
-    return (label, f"{n:.0f}", *told)
+    return (label, f"{n:.0f}", *(_estimate(e) if e else "–" for e in estimates))
+
+
+def _estimate(estimate: Record) -> str:
+    # Without the leading zeros six experts fit into 80 columns.
+    return f"{estimate['mean']:.2f}±{estimate['sd']:.2f}".replace("0.", ".")
