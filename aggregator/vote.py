@@ -4,7 +4,11 @@ With p_e the expected success of expert e and M possible answers, of which a wro
 of the M - 1 others at random, the posterior odds of an answer multiply p_e (M - 1) / (1 - p_e) over
 those who gave it (a naive-Bayes vote; Nitzan and Paroush, 1982, give the two-answer case).  One
 expert alone thus has a posterior of exactly p_e, and several weak experts who agree by chance
-cannot outvote a strong one.  Pure.
+cannot outvote a strong one.
+
+Prose among answers that can be compared agrees with nobody that can be seen, so it stands as one
+more answer, given by its expert alone: a strong expert that talks is not overruled by a weak one
+that is brief.  Pure.
 """
 
 from __future__ import annotations
@@ -18,6 +22,9 @@ from coterie.types import Completion, Question, Verdict
 
 OPEN_ANSWERS = 10
 """M for a question without options: wrong answers agree by chance once in M - 1 times."""
+
+PROSE = "\0prose of "
+"""Begins the key of an answer that only its expert can have given; no extracted answer does."""
 
 
 class WeightedVote:
@@ -38,12 +45,15 @@ class WeightedVote:
             return Verdict(
                 None, 0.0, votes, f"{voters} of {len(completions)} answers can be compared"
             )
+        readable = {expert for who in votes.values() for expert in who}
+        prose = {PROSE + c.expert: (c.expert,) for c in completions if c.expert not in readable}
+        given = {**votes, **prose}
         posterior = posteriors(
-            votes, scores, answers=len(options_of(question.text)) or OPEN_ANSWERS
+            given, scores, answers=len(options_of(question.text)) or OPEN_ANSWERS
         )
         answer = max(posterior, key=lambda a: (posterior[a], a))
-        leader = max(votes[answer], key=lambda e: (scores.get(e, 0.0), e))
-        return Verdict(leader, posterior[answer], votes, _reason(votes, answer, posterior[answer]))
+        leader = max(given[answer], key=lambda e: (scores.get(e, 0.0), e))
+        return Verdict(leader, posterior[answer], votes, _reason(given, answer, posterior[answer]))
 
 
 def ballots(question: Question, completions: Sequence[Completion]) -> Mapping[str, tuple[str, ...]]:
@@ -80,6 +90,7 @@ def _alone(
     return Verdict(expert, p, votes, f"{expert} alone, expected success {p:.2f}")
 
 
-def _reason(votes: Mapping[str, Sequence[str]], answer: str, posterior: float) -> str:
-    for_it, all_of_them = len(votes[answer]), sum(len(v) for v in votes.values())
-    return f"{for_it} of {all_of_them} votes, posterior {posterior:.2f}"
+def _reason(given: Mapping[str, Sequence[str]], answer: str, posterior: float) -> str:
+    for_it, all_of_them = len(given[answer]), sum(len(v) for v in given.values())
+    form = " (prose, agreeing with nobody)" if answer.startswith(PROSE) else ""
+    return f"{for_it} of {all_of_them} votes{form}, posterior {posterior:.2f}"

@@ -36,7 +36,7 @@ class Background:
 
     @property
     def _record(self) -> Path:
-        return self.settings.home / "server.json"
+        return self.settings.server_file
 
     def process(self) -> psutil.Process | None:
         """The running server; None where there is none.

@@ -13,6 +13,7 @@ from aggregator.vote import WeightedVote
 from coterie.clock import SystemClock
 from coterie.db import Database
 from coterie.types import Question, Skill
+from orchestrator import schema
 from orchestrator.access import Access, read_or_make_key
 from orchestrator.engines.fleet import Fleet
 from orchestrator.engines.http import HttpLimits, create_client
@@ -23,7 +24,6 @@ from orchestrator.parts import EngineFleet, Parts
 from orchestrator.profiling import Profiling
 from orchestrator.roster import Roster
 from orchestrator.routing import Policy
-from orchestrator.schema import check_current
 from orchestrator.settings import Settings
 from orchestrator.traces.store import TraceStore
 from orchestrator.traces.writer import TraceWriter
@@ -50,7 +50,7 @@ async def build(
     """
     declared = load_experts(settings.config, settings.environ)
     database_url = settings.database_url
-    await check_current(database_url)
+    await schema.ensure(database_url)
     async with AsyncExitStack() as stack:
         database = Database(database_url)
         stack.push_async_callback(database.close)

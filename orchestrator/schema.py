@@ -74,13 +74,18 @@ async def current(database_url: str) -> str | None:
     )
 
 
-async def check_current(database_url: str) -> None:
-    """Raises :class:`ConfigurationError` unless the database has the revision we work with."""
+async def ensure(database_url: str) -> None:
+    """Sets up a database that never was; refuses one of another revision.
+
+    Raises:
+        ConfigurationError: the data there is another version's: upgrading it is its owner's choice.
+    """
     found, wanted = await current(database_url), head()
-    if found != wanted:
-        state = f"is at revision {found!r}" if found else "is not set up"
+    if found is None:
+        await upgrade(database_url)
+    elif found != wanted:
         raise ConfigurationError(
-            f"the database {state}, this version of Coterie needs {wanted!r}; "
+            f"the database is at revision {found!r}, this version of Coterie needs {wanted!r}; "
             "run `coterie db upgrade`"
         )
 

@@ -74,7 +74,7 @@ def _on_signals(react: Callable[[int], object]) -> Iterator[None]:
 @contextmanager
 def _announced(settings: Settings) -> Iterator[None]:
     """Keeps ``server.json`` while this process serves, for `coterie down` and `status`."""
-    path = settings.home / "server.json"
+    path = settings.server_file
     path.parent.mkdir(parents=True, exist_ok=True)
     me = psutil.Process()
     path.write_text(

@@ -119,14 +119,9 @@ class Settings(BaseSettings):
         return self.home / "logs"
 
     @property
-    def run_dir(self) -> Path:
-        """What a running process leaves for others: sockets, process ids."""
-        return self.home / "run"
-
-    @property
-    def models_dir(self) -> Path:
-        """Weights that Coterie has unpacked."""
-        return self.home / "models"
+    def server_file(self) -> Path:
+        """Which process serves, for whoever looks for it."""
+        return self.home / "server.json"
 
     @property
     def chat_key_file(self) -> Path:

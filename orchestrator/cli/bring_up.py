@@ -10,11 +10,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 import yaml
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from coterie.errors import CoterieError
 from orchestrator.background import Background
@@ -79,8 +77,6 @@ def wait_ready(
     with show.waiting("starting the engines") as tell:
         while not (ready := ready_experts(client)):
             background.check_alive(process)
-            if trouble := engine_trouble(client):
-                raise CoterieError(trouble)
             waited_s = time.monotonic() - started
             if waited_s > timeout_s:
                 raise CoterieError(
@@ -93,23 +89,24 @@ def wait_ready(
 
 
 def ready_experts(client: Client) -> list[str]:
-    """The enabled experts, once every one of them can be asked; none until then."""
+    """The enabled experts, once every one of them can be asked; none until then.
+
+    Raises:
+        CoterieError: not every one ever will, as soon as that is known.
+    """
     if not client.ok("/health"):
         return []
     experts = client.readiness()["experts"]
-    return list(experts) if all(state == "ok" for state in experts.values()) else []
-
-
-def engine_trouble(client: Client) -> str | None:
-    """Why not every expert will be ready, as soon as that is known."""
-    if not client.ok("/health"):
-        return None
-    if not client.readiness()["experts"]:
-        return "no expert is enabled: declare one in the experts file, or `coterie experts enable`"
+    if not experts:
+        raise CoterieError(
+            "no expert is enabled: declare one in the experts file, or `coterie experts enable`"
+        )
+    if all(state == "ok" for state in experts.values()):
+        return list(experts)
     for engine in Client.of(client.settings).get("/admin/experts")["processes"]:
         if engine["restarts"] or engine["state"] in ("failed", "waiting to restart"):
-            return f"engine {engine['name']!r}: {engine['detail']}"
-    return None
+            raise CoterieError(f"engine {engine['name']!r}: {engine['detail']}")
+    return []
 
 
 def profile_the_unprofiled(client: Client, task: str, limit: int | None) -> None:
@@ -126,22 +123,12 @@ def profile_the_unprofiled(client: Client, task: str, limit: int | None) -> None
 
 
 def watch_profiling(client: Client) -> None:
-    """Shows a bar per expert until the run has ended; raises if it failed."""
-    columns = (
-        TextColumn("profiling {task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=show.console) as bars:
-        ids: dict[str, Any] = {}
+    """Shows how far each expert is until the run has ended; raises if it failed."""
+    with show.bars("profiling") as tell:
         while True:
             state = client.get("/admin/profiles")["profiling"]
             for p in state["progress"]:
-                name = p["expert"]
-                if name not in ids:
-                    ids[name] = bars.add_task(name, total=p["total"])
-                bars.update(ids[name], completed=p["done"])
+                tell(p["expert"], p["done"], p["total"])
             if state["status"] != "running":
                 break
             time.sleep(POLL_S)

@@ -11,6 +11,14 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 console = Console()
@@ -51,6 +59,37 @@ def waiting(what: str, *, every_s: float = 10.0) -> Iterator[Callable[[str], Non
             last = time.monotonic()
 
     yield tell
+
+
+@contextmanager
+def bars(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for every name that is told with ``done`` and ``total``; lines where no one watches."""
+    if not console.is_terminal:
+        with waiting(what) as tell:
+            counts: dict[str, tuple[int, int]] = {}
+
+            def count(name: str, done: int, total: int) -> None:
+                counts[name] = (done, total)
+                all_done, all_of = (sum(column) for column in zip(*counts.values(), strict=True))
+                tell(f"{all_done} of {all_of}")
+
+            yield count
+        return
+    columns = (
+        TextColumn(f"{what} {{task.description}}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        ids: dict[str, TaskID] = {}
+
+        def draw(name: str, done: int, total: int) -> None:
+            if name not in ids:
+                ids[name] = progress.add_task(name, total=total)
+            progress.update(ids[name], completed=done)
+
+        yield draw
 
 
 def experts(body: Record) -> None:

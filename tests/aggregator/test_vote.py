@@ -51,11 +51,22 @@ def test_prose_leaves_no_leader() -> None:
     assert verdict.leader is None
 
 
-def test_who_says_nothing_readable_abstains() -> None:
-    prose = "I would rather talk about something else than about the number you ask for. " * 2
-    completions = [said("a", "42"), said("b", "42"), said("c", prose)]
+RAMBLING = "I would rather talk about something else than about the number you ask for. " * 2
+
+
+def test_two_who_agree_outvote_one_who_talks() -> None:
+    completions = [said("a", "42"), said("b", "42"), said("c", RAMBLING)]
     verdict = WeightedVote().judge(QUESTION, completions, {"a": 0.6, "b": 0.6, "c": 0.9})
     assert verdict.leader in ("a", "b")
+    assert verdict.votes == {"42": ("a", "b")}
+
+
+def test_a_weak_expert_that_is_brief_does_not_overrule_a_strong_one_that_talks() -> None:
+    completions = [said("weak", "42"), said("strong", RAMBLING)]
+    verdict = WeightedVote().judge(QUESTION, completions, {"weak": 0.4, "strong": 0.8})
+    assert verdict.leader == "strong"
+    assert "prose" in verdict.reason
+    assert verdict.agreement < 0.8
 
 
 probability = st.floats(0, 1)

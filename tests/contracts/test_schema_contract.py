@@ -29,7 +29,7 @@ async def test_upgrade_sets_up_an_empty_database(empty_database_url: str) -> Non
     assert await schema.current(empty_database_url) is None
     assert await schema.upgrade(empty_database_url) == schema.head()
     assert await schema.current(empty_database_url) == schema.head()
-    await schema.check_current(empty_database_url)
+    await schema.ensure(empty_database_url)
 
 
 async def test_upgrade_again_keeps_the_data(database: Database, database_url: str) -> None:
@@ -44,19 +44,29 @@ async def test_upgrades_at_once_do_not_collide(empty_database_url: str) -> None:
     assert done == [schema.head()] * 3
 
 
-async def test_a_database_that_was_never_set_up_is_refused(empty_database_url: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"not set up.*run `coterie db upgrade`"):
-        await schema.check_current(empty_database_url)
+async def test_a_database_that_was_never_set_up_is_set_up(empty_database_url: str) -> None:
+    await schema.ensure(empty_database_url)
+    assert await schema.current(empty_database_url) == schema.head()
 
 
-async def test_a_database_of_a_newer_version_is_refused(database_url: str) -> None:
+async def test_a_database_that_is_behind_is_refused(database_url: str) -> None:
+    await set_revision(database_url, "0000")
+    with pytest.raises(ConfigurationError, match=r"revision '0000'.*run `coterie db upgrade`"):
+        await schema.ensure(database_url)
+
+
+async def set_revision(database_url: str, revision: str) -> None:
     database = Database(database_url)
     async with database.transaction() as session:
         connection = await session.connection()
-        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        await connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{revision}'")
     await database.close()
+
+
+async def test_a_database_of_a_newer_version_is_refused(database_url: str) -> None:
+    await set_revision(database_url, "9999")
     with pytest.raises(ConfigurationError, match="'9999'"):
-        await schema.check_current(database_url)
+        await schema.ensure(database_url)
     with pytest.raises(ConfigurationError, match="newer Coterie"):
         await schema.upgrade(database_url)
 
@@ -64,7 +74,7 @@ async def test_a_database_of_a_newer_version_is_refused(database_url: str) -> No
 async def test_a_database_out_of_reach_is_told_without_its_password(tmp_path: Path) -> None:
     url = f"postgresql://coterie:hunter2@/coterie?host={tmp_path}"
     with pytest.raises(ConfigurationError, match="check DATABASE_URL") as caught:
-        await schema.check_current(url)
+        await schema.ensure(url)
     assert "hunter2" not in str(caught.value)
 
 

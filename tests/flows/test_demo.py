@@ -130,7 +130,7 @@ def test_up_asks_one_question_a_skill_and_says_who_answered_and_why(demo: Demo) 
         ("unit-conversion", "How many meters are 9 kilometers?", "9000"),
         ("sql", "Table pets(name, age). Write SQL: how many pets are there?", "COUNT"),
         ("extraction", "Extract name and city as JSON: Rosa lives in Madrid.", "Madrid"),
-        ("base", "What is the capital of Italy?", "Rome"),
+        ("base", "What is the capital of Germany?", "Berlin"),
     ],
 )
 def test_a_question_goes_to_the_expert_of_its_skill(

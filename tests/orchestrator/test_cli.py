@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,9 @@ def test_without_a_server_the_next_step_is_told(tmp_path: Path) -> None:
 
 
 def test_a_database_that_is_behind_stops_serve(tmp_path: Path) -> None:
+    coterie_process("db", "upgrade", COTERIE_HOME=str(tmp_path))
+    with closing(sqlite3.connect(tmp_path / "coterie.sqlite")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '0000'")
     found = coterie_process("serve", COTERIE_HOME=str(tmp_path))
     assert found.returncode == 1
     assert "coterie db upgrade" in found.stderr

@@ -51,8 +51,6 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
     assert settings.log_level == "DEBUG"
     assert settings.vllm_python == python
     assert settings.logs_dir == tmp_path / "home/logs"
-    assert settings.run_dir == tmp_path / "home/run"
-    assert settings.models_dir == tmp_path / "home/models"
     assert settings.admin_key_file == tmp_path / "home/admin.key"
     assert settings.chat_key_file == tmp_path / "home/chat.key"
     assert settings.url == "http://127.0.0.1:9000"
