@@ -42,9 +42,9 @@ class Store(Protocol):
 class TraceWriter:
     """Takes records without waiting; an async context manager that writes the rest at exit.
 
-    At most ``capacity`` records wait, ``batch`` are written at a time, and the store is pruned to
-    ``keep`` about every tenth of that.  ``retry_s`` is the pause while the database is down,
-    ``grace_s`` bounds the last write.
+    At most ``capacity`` records wait, ``batch`` are written at a time, after ``linger_s`` at most,
+    and the store is pruned to ``keep`` about every tenth of that.  ``retry_s`` is the pause while
+    the database is down, ``grace_s`` bounds the last write.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class TraceWriter:
         keep: int = 10_000,
         capacity: int = 1_000,
         batch: int = 100,
+        linger_s: float = 0.1,
         retry_s: float = 1.0,
         grace_s: float = 5.0,
     ) -> None:
@@ -61,6 +62,7 @@ class TraceWriter:
         self._keep = keep
         self._capacity = capacity
         self._batch = batch
+        self._linger_s = linger_s
         self._retry_s = retry_s
         self._grace_s = grace_s
         self._waiting: dict[str, Record] = {}  # by id, oldest first
@@ -119,7 +121,14 @@ class TraceWriter:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
+                await self._linger()
                 await self._write_batch()
+
+    async def _linger(self) -> None:
+        """Lets a batch gather: a transaction for each record would cost as much as its request."""
+        if len(self._waiting) < self._batch:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), self._linger_s)
 
     async def _write_batch(self) -> None:
         batch = dict(itertools.islice(self._waiting.items(), self._batch))

@@ -74,6 +74,14 @@ async def test_records_go_in_batches(shelf: Shelf) -> None:
     assert shelf.batches == [4, 4, 2]
 
 
+async def test_records_that_come_one_by_one_gather_into_a_batch(shelf: Shelf) -> None:
+    async with TraceWriter(shelf, linger_s=30) as writer:
+        for n in range(5):
+            writer.save({"id": f"{n}"})
+            await asyncio.sleep(0)
+    assert shelf.batches == [5]
+
+
 async def test_a_record_is_found_before_it_is_written(shelf: Shelf) -> None:
     shelf.open.clear()
     async with TraceWriter(shelf) as writer:
