@@ -35,7 +35,16 @@ say "virtual environment in $venv ($("$python" --version))"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv" || die "python cannot make a virtual environment: install its venv module"
 rm -f "$venv/.installed"
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
-uv() { "$venv/bin/uv" pip "$@" --python "$venv/bin/python" 2>&1 | { grep -vE "^ [+~-] " || true; }; }
+# A person at a terminal sees the downloads go by; a log is spared the list of packages.
+uv() {
+  if [ -t 2 ]; then
+    "$venv/bin/uv" pip "$@" --python "$venv/bin/python"
+  else
+    "$venv/bin/uv" pip "$@" --python "$venv/bin/python" 2>&1 | { grep -vE "^ [+~-] " || true; }
+  fi
+}
+quiet=-q
+[ -t 1 ] && quiet=
 
 # uv does not read pip's configuration: hand on an index that was configured there.
 index=$(pip config get global.index-url 2>/dev/null || true)
@@ -51,7 +60,7 @@ else
   say "no GPU was found: PyTorch's CPU build"
   torch=$(grep -E '^torch==' requirements/cpu.lock | sed 's/ *;.*//')
   # Only this one comes from PyTorch's own index, and pip takes it from a local folder as well.
-  pip install -q --no-deps --retries 0 --extra-index-url https://download.pytorch.org/whl/cpu "$torch"
+  pip install $quiet --no-deps --retries 0 --extra-index-url https://download.pytorch.org/whl/cpu "$torch"
   say "vLLM's CPU build and everything else, from requirements/cpu.lock"
   uv install --no-deps -r requirements/cpu.lock
   uv install --no-deps -e .

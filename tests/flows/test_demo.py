@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from benchmarks.demo_accuracy import ask_all, by_category
+from benchmarks.overhead import free_port
 from evals.stats import rate
 from evals.tasks import load_task
 from orchestrator.background import Background
@@ -80,15 +81,12 @@ def run_coterie(
 
 
 def environment(home: Path) -> dict[str, str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("COTERIE_")}
     inherited.pop("DATABASE_URL", None)
     return {
         **inherited,
         "COTERIE_HOME": str(home),
-        "COTERIE_PORT": str(port),
+        "COTERIE_PORT": str(free_port()),
         "COTERIE_CONFIG": str(ROOT / "experts.yaml"),
         "COLUMNS": "160",
     }
