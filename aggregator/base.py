@@ -1,17 +1,60 @@
-"""What an aggregator is: completions in, a verdict out."""
+"""What a vote is: ballots in, a verdict out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from coterie.types import Completion, Question, Verdict
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregator.extract import options_of, read_answer
+from coterie.types import Ballot, Completion, Question, SkillWeight, Verdict
 
 
-class Aggregator(Protocol):
-    """Decides what several completions say together.  Pure: it asks nobody."""
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is voted on, and all that is known of it before the votes are counted.
 
-    def judge(
-        self, question: Question, completions: Sequence[Completion], scores: Mapping[str, float]
-    ) -> Verdict:
-        """``scores`` maps each expert to its expected success on this question, in [0, 1]."""
+    ``chances`` maps each expert to its expected success on this question, in [0, 1]; ``options`` is
+    the number of answers to choose from, 0 for an open question; ``vector`` is the question's unit
+    embedding, (d,), where there is one.
+    """
+
+    ballots: tuple[Ballot, ...]
+    chances: Mapping[str, float]
+    options: int = 0
+    skills: tuple[SkillWeight, ...] = ()
+    vector: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def votes(self) -> dict[str, tuple[str, ...]]:
+        """Each answer with the experts that gave it, in the order of the ballots."""
+        found: dict[str, tuple[str, ...]] = {}
+        for ballot in self.ballots:
+            if ballot.answer is not None:
+                found[ballot.answer] = (*found.get(ballot.answer, ()), ballot.expert)
+        return found
+
+
+class Vote(Protocol):
+    """Decides what several ballots say together.  Pure: it asks nobody."""
+
+    name: str
+
+    def judge(self, case: Case) -> Verdict:
+        """The verdict; its leader is None where there is nothing to compare."""
+
+
+def ballots_of(question: Question, completions: Sequence[Completion]) -> tuple[Ballot, ...]:
+    """One ballot a completion, with the answer read out of its text."""
+    return tuple(
+        Ballot(c.expert, *read_answer(question.text, c.text), c.usage.completion_tokens)
+        for c in completions
+    )
+
+
+def options_in(question: Question) -> int:
+    """How many answers the question gives to choose from; 0 for an open one."""
+    return len(options_of(question.text))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 
+from coterie.types import Reading
+
 THINKING = re.compile(r"^.*?</think>", re.DOTALL)
 BOXED = re.compile(r"\\boxed\{([^{}]+)\}")
 STATED = re.compile(r"answer(?:\s+is|:)[\s*]*(.+?)[*\s]*(?:\.\s|\.?$|\n)", re.IGNORECASE)
@@ -29,24 +31,38 @@ def options_of(question: str) -> tuple[str, ...]:
     return found if len(found) >= 2 and found == expected else ()
 
 
-def canonical_answer(question: str, completion: str) -> str | None:
-    """The answer of ``completion`` in a form that equal answers share; None for prose."""
+def read_answer(question: str, completion: str) -> tuple[str | None, Reading]:
+    """The answer of ``completion`` in a form that equal answers share, and how it was read.
+
+    None for prose.
+    """
     text = THINKING.sub("", completion).strip()
     if options := options_of(question):
         return _choice(text, options)
     if (structured := _structured(text)) is not None:
-        return structured
-    stated = _last(BOXED, text) or _last(STATED, text)
-    return _plain(stated if stated is not None else text, stated=stated is not None)
+        return structured, Reading.STATED
+    if stated := _last(BOXED, text) or _last(STATED, text):
+        return _read(_plain(stated, stated=True), Reading.STATED)
+    return _read(_plain(text, stated=False), Reading.NAMED)
 
 
-def _choice(text: str, options: tuple[str, ...]) -> str | None:
+def canonical_answer(question: str, completion: str) -> str | None:
+    """The answer alone."""
+    return read_answer(question, completion)[0]
+
+
+def _read(answer: str | None, reading: Reading) -> tuple[str | None, Reading]:
+    return answer, reading if answer is not None else Reading.NOTHING
+
+
+def _choice(text: str, options: tuple[str, ...]) -> tuple[str | None, Reading]:
     # Never "any capital in the prose": that reads "A" and "I" as answers.
-    for source in (_last(BOXED, text), _last(STATED, text), text):
+    stated = [(_last(pattern, text), Reading.STATED) for pattern in (BOXED, STATED)]
+    for source, reading in (*stated, (text, Reading.NAMED)):
         match = LETTER.match(source) if source else None
         if match and match[1] in options:
-            return match[1]
-    return None
+            return match[1], reading
+    return None, Reading.NOTHING
 
 
 def _structured(text: str) -> str | None:

@@ -1,96 +1,114 @@
-"""The vote: each expert counts by how likely it is to be right.
+"""Votes that need no training: who says what, and how likely each is to be right.
 
-With p_e the expected success of expert e and M possible answers, of which a wrong expert picks one
-of the M - 1 others at random, the posterior odds of an answer multiply p_e (M - 1) / (1 - p_e) over
-those who gave it (a naive-Bayes vote; Nitzan and Paroush, 1982, give the two-answer case).  One
-expert alone thus has a posterior of exactly p_e, and several weak experts who agree by chance
-cannot outvote a strong one.
+``majority``: the answer most experts give.
 
-Prose among answers that can be compared agrees with nobody that can be seen, so it stands as one
-more answer, given by its expert alone: a strong expert that talks is not overruled by a weak one
-that is brief.  Pure.
+``weighted``: with p_e the expected success of expert e and M possible answers, of which a wrong
+expert picks one of the M - 1 others at random, the posterior odds of an answer multiply
+p_e (M - 1) / (1 - p_e) over those who gave it (a naive-Bayes vote; Nitzan and Paroush, 1982, give
+the two-answer case).  One expert alone thus has a posterior of exactly p_e, and several weak
+experts who agree by chance cannot outvote a strong one.
+
+Who names no option of a choice abstains.  On an open question, prose among answers that can be
+compared agrees with nobody that can be seen, so it stands as one more answer, given by its expert
+alone: a strong expert that talks is not overruled by a weak one that is brief.  Ties go to the
+answer of the best expert, then to the answer that sorts first.  Pure.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from aggregator.extract import canonical_answer, options_of
-from coterie.types import Completion, Question, Verdict
+from aggregator.base import Case
+from coterie.types import Verdict
 
 OPEN_ANSWERS = 10
 """M for a question without options: wrong answers agree by chance once in M - 1 times."""
+
+LEAST_READABLE = 0.5
+"""The share of ballots that must be readable for a vote on an open question."""
 
 PROSE = "\0prose of "
 """Begins the key of an answer that only its expert can have given; no extracted answer does."""
 
 
-class WeightedVote:
-    """Votes on extractable answers; ``least`` is the share of answers that must be extractable."""
+class Weighted:
+    """Each expert counts by how likely it is to be right."""
 
-    def __init__(self, *, least: float = 0.5) -> None:
-        self._least = least
+    name = "weighted"
 
-    def judge(
-        self, question: Question, completions: Sequence[Completion], scores: Mapping[str, float]
-    ) -> Verdict:
+    def judge(self, case: Case) -> Verdict:
         """The most probable answer's best expert; no leader where there is nothing to compare."""
-        votes = ballots(question, completions)
-        voters = sum(len(v) for v in votes.values())
-        if len(completions) == 1:
-            return _alone(completions[0].expert, scores, votes)
-        if not votes or voters < self._least * len(completions):
-            return Verdict(
-                None, 0.0, votes, f"{voters} of {len(completions)} answers can be compared"
-            )
-        readable = {expert for who in votes.values() for expert in who}
-        prose = {PROSE + c.expert: (c.expert,) for c in completions if c.expert not in readable}
-        given = {**votes, **prose}
-        posterior = posteriors(
-            given, scores, answers=len(options_of(question.text)) or OPEN_ANSWERS
-        )
-        answer = max(posterior, key=lambda a: (posterior[a], a))
-        leader = max(given[answer], key=lambda e: (scores.get(e, 0.0), e))
-        return Verdict(leader, posterior[answer], votes, _reason(given, answer, posterior[answer]))
+        if (early := undecided(case)) is not None:
+            return early
+        given = answers_given(case)
+        posterior = posteriors(given, case.chances, answers=case.options or OPEN_ANSWERS)
+        return verdict(case, given, posterior)
 
 
-def ballots(question: Question, completions: Sequence[Completion]) -> Mapping[str, tuple[str, ...]]:
-    """Each extracted answer with the experts that gave it."""
-    found: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
-    for completion in completions:
-        answer = canonical_answer(question.text, completion.text)
-        if answer is not None:
-            found[answer] += (completion.expert,)
-    return dict(found)
+class Majority:
+    """Every expert counts the same; agreement is the share of the ballots."""
+
+    name = "majority"
+
+    def judge(self, case: Case) -> Verdict:
+        """The most frequent answer's best expert; no leader where there is nothing to compare."""
+        if (early := undecided(case)) is not None:
+            return early
+        given = answers_given(case)
+        share = {answer: len(who) / len(case.ballots) for answer, who in given.items()}
+        return verdict(case, given, share)
+
+
+def undecided(case: Case) -> Verdict | None:
+    """The verdict where no vote is taken: one ballot alone, or too few that can be read."""
+    votes = case.votes
+    if len(case.ballots) == 1:
+        expert = case.ballots[0].expert
+        p = case.chances.get(expert, 0.5)
+        return Verdict(expert, p, votes, f"{expert} alone, expected success {p:.2f}")
+    readable = sum(ballot.answer is not None for ballot in case.ballots)
+    needed = 1 if case.options else max(1, LEAST_READABLE * len(case.ballots))
+    if readable < needed:
+        reason = f"{readable} of {len(case.ballots)} answers can be compared"
+        return Verdict(None, 0.0, votes, reason)
+    return None
+
+
+def answers_given(case: Case) -> dict[str, tuple[str, ...]]:
+    """Each answer with its experts; to an open question, prose is an answer of its own."""
+    if case.options:
+        return case.votes
+    prose = {PROSE + b.expert: (b.expert,) for b in case.ballots if b.answer is None}
+    return {**case.votes, **prose}
+
+
+def verdict(case: Case, given: Mapping[str, Sequence[str]], belief: Mapping[str, float]) -> Verdict:
+    """The answer believed most, through its best expert."""
+
+    def best(answer: str) -> float:
+        return max(case.chances.get(expert, 0.5) for expert in given[answer])
+
+    answer = min(given, key=lambda a: (-belief[a], -best(a), a))
+    leader = min(given[answer], key=lambda e: (-case.chances.get(e, 0.5), e))
+    form = " (prose, agreeing with nobody)" if answer.startswith(PROSE) else ""
+    reason = f"{len(given[answer])} of {len(case.ballots)} votes{form}, "
+    return Verdict(leader, belief[answer], case.votes, f"{reason}belief {belief[answer]:.2f}")
 
 
 def posteriors(
-    votes: Mapping[str, Sequence[str]], scores: Mapping[str, float], *, answers: int
+    votes: Mapping[str, Sequence[str]], chances: Mapping[str, float], *, answers: int
 ) -> dict[str, float]:
     """The posterior probability of each answer given; what is left is "none of these"."""
     m = max(answers, len(votes) + 1, 2)
-    logit = {a: sum(_weight(scores.get(e, 0.5), m) for e in who) for a, who in votes.items()}
+    logit = {a: sum(log_odds(chances.get(e, 0.5), m) for e in who) for a, who in votes.items()}
     unseen = math.log(m - len(votes))
     top = max(*logit.values(), unseen)
     total = sum(math.exp(w - top) for w in logit.values()) + math.exp(unseen - top)
     return {a: math.exp(w - top) / total for a, w in logit.items()}
 
 
-def _weight(p: float, m: int) -> float:
+def log_odds(p: float, answers: int) -> float:
+    """What one vote of an expert that is right with probability ``p`` adds to its answer."""
     p = min(max(p, 0.01), 0.99)  # nobody is certain: one vote must never be infinite
-    return math.log(p * (m - 1) / (1 - p))
-
-
-def _alone(
-    expert: str, scores: Mapping[str, float], votes: Mapping[str, tuple[str, ...]]
-) -> Verdict:
-    p = scores.get(expert, 0.5)
-    return Verdict(expert, p, votes, f"{expert} alone, expected success {p:.2f}")
-
-
-def _reason(given: Mapping[str, Sequence[str]], answer: str, posterior: float) -> str:
-    for_it, all_of_them = len(given[answer]), sum(len(v) for v in given.values())
-    form = " (prose, agreeing with nobody)" if answer.startswith(PROSE) else ""
-    return f"{for_it} of {all_of_them} votes{form}, posterior {posterior:.2f}"
+    return math.log(p * (answers - 1) / (1 - p))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, TypeAlias
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
@@ -218,32 +218,56 @@ class GradedAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Term:
+    """One part of a candidate's score, in words and as a number."""
+
+    label: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """An expert that could be asked: expected success ``score`` and its spread ``sd``, and why."""
+    """An expert that could be asked: its ``score`` on this question, the spread, and why.
+
+    The score is what the strategy ranks by; the values of ``terms`` add up to it.  ``chance`` is
+    the expert's probability of success in [0, 1], where that is another number than the score.
+    """
 
     expert: str
     score: float
     sd: float
-    reason: str
+    terms: tuple[Term, ...] = ()
+    chance: float | None = None
+
+    @property
+    def success(self) -> float:
+        """The expert's probability of success on this question, in [0, 1]."""
+        return self.score if self.chance is None else self.chance
+
+    @property
+    def reason(self) -> str:
+        """The terms in words."""
+        return " + ".join(term.label for term in self.terms)
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """A routing decision: the experts asked first, and in what order others would follow.
 
-    ``candidates`` is every enabled expert, best first; ``chosen`` and ``reserve`` name experts.
+    ``candidates`` is every expert that could be asked, best first; ``chosen`` and ``reserve`` name
+    experts.  While the vote's agreement is under ``enough``, the next ``step`` of the reserve are
+    recruited; ``snapshot`` names the profiles the decision rests on.
     """
 
     strategy: str
     skills: tuple[SkillWeight, ...]
-    candidates: tuple[Candidate, ...]
+    candidates: Sequence[Candidate]
     chosen: tuple[str, ...]
     reserve: tuple[str, ...]
     reason: str
-
-    def score_of(self, expert: str) -> float:
-        """The expected success of ``expert`` on this question."""
-        return next((c.score for c in self.candidates if c.expert == expert), 0.0)
+    enough: float = 0.9
+    step: int = 1
+    snapshot: str = ""
 
 
 # --- what comes back ----------------------------------------------------------------------------
@@ -304,6 +328,33 @@ class Failure:
     latency_s: float
     rejected: bool = False
     code: str | None = None
+
+
+class Reading(IntEnum):
+    """How an answer was read out of a completion: lower is surer."""
+
+    NOTHING = 0
+    """Nothing could be read."""
+    STATED = 1
+    """In the form that was asked for: "the answer is (B)", a boxed result, JSON alone."""
+    NAMED = 2
+    """In a form of the expert's own: "Answer: B", a short reply that is nothing but the answer."""
+    GUESSED = 3
+    """By the last resort of whoever read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """What a vote sees of one completion.
+
+    ``answer`` is its canonical form, None where nothing could be read; ``tokens`` is the
+    completion's length, None where it is not known.
+    """
+
+    expert: str
+    answer: str | None
+    reading: Reading = Reading.STATED
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

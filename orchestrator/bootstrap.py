@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 
-from aggregator.vote import WeightedVote
+from aggregator.vote import Weighted
 from coterie.clock import SystemClock
 from coterie.db import Database
 from coterie.types import Question, Skill
@@ -74,7 +74,7 @@ async def build(
             roster=roster,
             taxonomy=taxonomy,
             inference=inference,
-            coterie=Coterie(Services(inference, roster, WeightedVote(), policy)),
+            coterie=Coterie(Services(inference, roster, Weighted(), policy)),
             traces=traces,
             access=_access(settings),
             profiling=profiling,

@@ -23,14 +23,14 @@ from typing import Any, TypedDict, cast
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
-from aggregator.base import Aggregator
+from aggregator.base import Case, Vote, ballots_of, options_in
 from aggregator.synthesize import synthesis_question
 from coterie.errors import ContextLengthExceeded, NoExpertAvailable, RequestError
-from coterie.types import Chunk, Completion, Failure, Question, Route, SkillWeight, Verdict
+from coterie.types import Chunk, Completion, Failure, Question, Route, Verdict
 from orchestrator.asking import Asking
 from orchestrator.inquiry import Delta, Event, Finished, Inquiry, Outcome, Routed
 from orchestrator.roster import Roster
-from orchestrator.routing import Policy, direct, load_router
+from orchestrator.routing import Policy, Pool, Query, chances, direct, load_router, names
 from skills.infer import SkillInference
 
 
@@ -40,7 +40,7 @@ class Services:
 
     inference: SkillInference
     roster: Roster
-    aggregator: Aggregator
+    vote: Vote
     policy: Policy
 
 
@@ -48,7 +48,8 @@ class State(TypedDict, total=False):
     """What the nodes hand on."""
 
     inquiry: Inquiry
-    skills: tuple[SkillWeight, ...]
+    query: Query
+    pool: Pool | None  # None where an expert was asked for by name
     route: Route
     waiting: tuple[str, ...]  # to be asked in the next round
     asked: tuple[str, ...]
@@ -86,17 +87,21 @@ def timed(node: Node) -> Node:
 @timed
 async def infer(state: State, runtime: Context) -> State:
     """Which skills the question needs; none are inferred for an expert asked by name."""
-    if state["inquiry"].expert:
-        return {"skills": ()}
-    return {"skills": await runtime.context.inference.infer(state["inquiry"].question)}
+    return {"query": await query_of(state["inquiry"], runtime.context)}
 
 
 @timed
 async def route(state: State, runtime: Context) -> State:
     """Who is asked first, and who would follow."""
-    decided = await decide(state["inquiry"], state["skills"], runtime.context)
+    pool, decided = await decide(state["inquiry"], state["query"], runtime.context)
     runtime.stream_writer(Routed(decided, sum(state["steps_ms"].values())))
-    return {"route": decided, "waiting": decided.chosen, "asked": (), "completions": ()}
+    return {
+        "pool": pool,
+        "route": decided,
+        "waiting": decided.chosen,
+        "asked": (),
+        "completions": (),
+    }
 
 
 @timed
@@ -128,20 +133,15 @@ async def judge(state: State, runtime: Context) -> State:
         return {}
     if not state["completions"]:
         raise _everyone_failed(state["failures"])
-    services, decided = runtime.context, state["route"]
-    verdict = services.aggregator.judge(
-        state["inquiry"].question, state["completions"], _scores(decided)
-    )
-    settled = verdict.leader is None or verdict.agreement >= services.policy.confidence
-    more = [] if settled else [e for e in decided.reserve if e not in state["asked"]]
-    room = max(0, services.policy.most - len(state["asked"]))
-    return {"verdict": verdict, "waiting": tuple(more[:room])}
+    case = _case(state)
+    verdict = runtime.context.vote.judge(case)
+    return {"verdict": verdict, "waiting": _recruits(state, case, verdict, runtime.context.policy)}
 
 
 @timed
 async def synthesize(state: State, runtime: Context) -> State:
     """One expert writes the answer from all; if none can, the most reliable answer stands."""
-    inquiry, completions, scores = state["inquiry"], state["completions"], _scores(state["route"])
+    inquiry, completions, scores = state["inquiry"], state["completions"], chances(state["route"])
     question = synthesis_question(inquiry.question, completions, scores)
     asking = _asking(state, runtime, question)
     ranked = sorted(completions, key=lambda c: (-scores[c.expert], c.expert))
@@ -182,13 +182,42 @@ def after_judge(state: State) -> str:
 # --- what the nodes share -----------------------------------------------------------------------
 
 
-async def decide(inquiry: Inquiry, skills: tuple[SkillWeight, ...], services: Services) -> Route:
-    """The route of an inquiry whose skills are known."""
+async def query_of(inquiry: Inquiry, services: Services) -> Query:
+    """What a router sees of the inquiry; nothing is inferred for an expert asked by name."""
+    question = inquiry.question
+    skills = () if inquiry.expert else await services.inference.infer(question)
+    return Query(skills, question.text, options=options_in(question))
+
+
+async def decide(inquiry: Inquiry, query: Query, services: Services) -> tuple[Pool | None, Route]:
+    """Who could be asked, and the route."""
     if inquiry.expert:
         services.roster.expert(inquiry.expert)
-        return direct(inquiry.expert)
+        return None, direct(inquiry.expert)
     pool = await services.roster.pool(inquiry)
-    return load_router(inquiry.strategy).route(skills, pool, services.policy)
+    return pool, load_router(inquiry.strategy).route(query, pool, services.policy)
+
+
+def _case(state: State) -> Case:
+    query = state["query"]
+    return Case(
+        ballots_of(state["inquiry"].question, state["completions"]),
+        chances(state["route"]),
+        query.options,
+        query.skills,
+        query.vector,
+    )
+
+
+def _recruits(state: State, case: Case, verdict: Verdict, policy: Policy) -> tuple[str, ...]:
+    """Who is asked next, if the strategy wants more."""
+    pool, route = state["pool"], state["route"]
+    if pool is None:
+        return ()
+    router = load_router(route.strategy)
+    return router.recruit(
+        state["query"], pool, policy, route, case.ballots, verdict, state["asked"]
+    )
 
 
 def _asking(state: State, runtime: Context, question: Question | None = None) -> Asking:
@@ -210,13 +239,9 @@ def _substitutes(state: State, failed: int, policy: Policy) -> tuple[str, ...]:
     When twice as many have been asked as ever should be, the trouble is not one expert's.
     """
     asked = {*state["asked"], *state["waiting"]}
-    left = [c.expert for c in state["route"].candidates if c.expert not in asked]
+    left = [name for name in names(state["route"]) if name not in asked]
     room = max(0, 2 * policy.most - len(asked))
     return tuple(left[: min(failed, room)])
-
-
-def _scores(decided: Route) -> dict[str, float]:
-    return {c.expert: c.score for c in decided.candidates}
 
 
 def _everyone_failed(failures: tuple[Failure, ...]) -> Exception:

@@ -14,6 +14,7 @@ from coterie.ports import Engine
 from coterie.types import Expert, Profile, Question, Sampling
 from orchestrator.inquiry import Inquiry
 from orchestrator.routing import Pool
+from skills.knowledge import Knowledge
 
 TEMPLATE_TOKENS = 16
 """Upper bound on the tokens a chat template adds per message (and once for the reply)."""
@@ -27,14 +28,14 @@ class Engines(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The registry's experts and the stored profiles, as last read."""
+    """The registry's experts and what is known of them, as last read."""
 
     experts: Mapping[str, Expert] = field(default_factory=dict)
-    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    knowledge: Knowledge = field(default_factory=Knowledge)
 
     @classmethod
     def of(cls, experts: Sequence[Expert], profiles: Sequence[Profile]) -> Snapshot:
-        return cls({e.name: e for e in experts}, {p.expert: p for p in profiles})
+        return cls({e.name: e for e in experts}, Knowledge.of(profiles))
 
 
 class Roster:
@@ -42,6 +43,7 @@ class Roster:
 
     def __init__(self, engines: Engines, snapshot: Snapshot | None = None) -> None:
         self._engines = engines
+        self._last_pool: Pool | None = None
         self.snapshot = snapshot or Snapshot()
 
     @property
@@ -89,7 +91,18 @@ class Roster:
                 f"({longest} tokens): shorten the messages or lower max_tokens",
                 param="messages",
             )
-        return Pool(fitting, self.snapshot.profiles)
+        return self._pool(fitting)
+
+    def _pool(self, experts: Sequence[Expert]) -> Pool:
+        """The pool of ``experts``: the last one again where they and what is known are the same.
+
+        What is derived from a pool is derived once, not at every request.
+        """
+        last = self._last_pool
+        same = last is not None and last.knowledge is self.snapshot.knowledge
+        if last is None or not same or last.experts != tuple(experts):
+            self._last_pool = last = Pool(experts, self.snapshot.knowledge)
+        return last
 
     def _reachable(self) -> tuple[list[Expert], list[str]]:
         found, reasons = [], []

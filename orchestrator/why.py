@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from coterie.types import Completion, Route, as_jsonable
+from coterie.types import Candidate, Completion, Route, as_jsonable
 from orchestrator.inquiry import Inquiry, Outcome
 
 
@@ -16,10 +16,11 @@ def route_record(inquiry: Inquiry, route: Route) -> dict[str, Any]:
         "strategy": route.strategy,
         "question": inquiry.question.text,
         "skills": [as_jsonable(s) for s in route.skills],
-        "candidates": [as_jsonable(c) for c in route.candidates],
+        "candidates": [_candidate(c) for c in route.candidates],
         "chosen": list(route.chosen),
         "reserve": list(route.reserve),
         "reason": route.reason,
+        "snapshot": route.snapshot,
     }
 
 
@@ -57,6 +58,17 @@ def failure_record(inquiry: Inquiry, route: Route | None, error: str) -> dict[st
         **known,
         "status": "failed",
         "error": error,
+    }
+
+
+def _candidate(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "expert": candidate.expert,
+        "score": candidate.score,
+        "sd": candidate.sd,
+        "success": candidate.success,
+        "terms": [as_jsonable(term) for term in candidate.terms],
+        "reason": candidate.reason,
     }
 
 

@@ -18,7 +18,7 @@ from coterie.types import Route
 from orchestrator.api.deps import CallerGone, EventStream, ForChat, while_connected
 from orchestrator.api.errors import error_body, status_and_body
 from orchestrator.api.wire import ChatRequest, ChunkBodies, completion_body
-from orchestrator.graph import decide
+from orchestrator.graph import decide, query_of
 from orchestrator.inquiry import Delta, Event, Finished, Inquiry, Routed
 from orchestrator.parts import Parts
 from orchestrator.routing import DEFAULT_STRATEGY, DIRECT, STRATEGIES
@@ -43,8 +43,9 @@ async def chat_completions(body: ChatRequest, request: Request, parts: ForChat) 
 async def decide_only(body: ChatRequest, request: Request, parts: ForChat) -> dict[str, Any]:
     """The route the request would take; nobody is asked."""
     inquiry = to_inquiry(body, request, parts)
-    skills = () if inquiry.expert else await parts.inference.infer(inquiry.question)
-    return route_record(inquiry, await decide(inquiry, skills, parts.coterie.services))
+    services = parts.coterie.services
+    _, route = await decide(inquiry, await query_of(inquiry, services), services)
+    return route_record(inquiry, route)
 
 
 @router.get("/v1/routes/{id}")

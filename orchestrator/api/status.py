@@ -61,7 +61,7 @@ def _row(expert: Expert, state: tuple[str, str], strengths: str) -> str:
 
 
 def _strengths(parts: Parts, name: str) -> str:
-    profile: Profile | None = parts.roster.snapshot.profiles.get(name)
+    profile: Profile | None = parts.roster.snapshot.knowledge.profiles.get(name)
     if profile is None:
         return "no profile yet"
     best = sorted(profile.skills.items(), key=lambda pair: -pair[1].mean)[:3]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from coterie.errors import UnknownModel
-from coterie.types import Candidate, Route
-from orchestrator.routing.base import Policy, Pool, Router
+from coterie.types import Candidate, Route, Term
+from orchestrator.routing.base import Policy, Pool, Query, Router, chances, names
 from orchestrator.routing.baselines import BestSingle, Majority, RandomExpert
 from orchestrator.routing.symbolic import SymbolicRouter
 
@@ -32,7 +32,7 @@ def load_router(name: str) -> Router:
 
 def direct(expert: str) -> Route:
     """The route to one expert by name: no one else is asked, whatever happens."""
-    candidate = Candidate(expert, 1.0, 0.0, "asked for by name")
+    candidate = Candidate(expert, 1.0, 0.0, (Term("asked for by name", 1.0),))
     return Route(DIRECT, (), (candidate,), (expert,), (), f"{expert!r} was asked for by name")
 
 
@@ -42,7 +42,10 @@ __all__ = [
     "STRATEGIES",
     "Policy",
     "Pool",
+    "Query",
     "Router",
+    "chances",
     "direct",
     "load_router",
+    "names",
 ]

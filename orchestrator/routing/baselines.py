@@ -5,50 +5,64 @@ from __future__ import annotations
 import hashlib
 import random
 
-from coterie.types import Candidate, Route, SkillWeight
-from orchestrator.routing.base import Policy, Pool, rank
+from coterie.types import Route
+from orchestrator.routing.base import Policy, Pool, Query, Router, rank
 
 
-class BestSingle:
+class BestSingle(Router):
     """Always the expert with the highest overall rate, whatever the question."""
 
     name = "best-single"
 
-    def route(self, skills: tuple[SkillWeight, ...], pool: Pool, policy: Policy) -> Route:
-        candidates = _by_overall(pool)
-        best = candidates[0]
+    def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
+        ranking = rank(Query(), pool)
+        best = ranking[0]
         reason = f"{best.expert} has the highest overall rate, {best.score:.2f}"
-        return Route(self.name, skills, candidates, (best.expert,), (), reason)
+        return Route(
+            self.name,
+            query.skills,
+            ranking,
+            (best.expert,),
+            (),
+            reason,
+            snapshot=pool.knowledge.name,
+        )
 
 
-class Majority:
+class Majority(Router):
     """Everyone is asked, ``policy.most`` at most, best first; the vote decides."""
 
     name = "majority"
 
-    def route(self, skills: tuple[SkillWeight, ...], pool: Pool, policy: Policy) -> Route:
-        candidates = rank(skills, pool)
-        chosen = tuple(c.expert for c in candidates[: policy.most])
-        return Route(self.name, skills, candidates, chosen, (), f"all {len(chosen)} are asked")
+    def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
+        ranking = rank(query, pool)
+        chosen = ranking.names[: policy.most]
+        return Route(
+            self.name,
+            query.skills,
+            ranking,
+            chosen,
+            (),
+            f"all {len(chosen)} are asked",
+            snapshot=pool.knowledge.name,
+        )
 
 
-class RandomExpert:
-    """One expert at random: seeded, and the same for the same skills and pool."""
+class RandomExpert(Router):
+    """One expert at random: seeded, and the same for the same question and pool."""
 
     name = "random"
 
-    def route(self, skills: tuple[SkillWeight, ...], pool: Pool, policy: Policy) -> Route:
-        candidates = rank(skills, pool)
-        text = repr((policy.seed, skills, sorted(e.name for e in pool.experts)))
+    def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
+        text = repr((policy.seed, query.text, query.skills, pool.names))
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
-        chosen = random.Random(seed).choice(sorted(c.expert for c in candidates))
-        return Route(self.name, skills, candidates, (chosen,), (), f"drawn with seed {policy.seed}")
-
-
-def _by_overall(pool: Pool) -> tuple[Candidate, ...]:
-    found = [
-        Candidate(e.name, overall.mean, overall.sd, f"overall rate, n={overall.n:.0f}")
-        for e in pool.experts
-        for overall in [pool.profile(e.name).overall]
-    ]
-    return tuple(sorted(found, key=lambda c: (-c.score, c.expert)))
+        chosen = random.Random(seed).choice(pool.names)
+        return Route(
+            self.name,
+            query.skills,
+            rank(query, pool),
+            (chosen,),
+            (),
+            f"drawn with seed {policy.seed}",
+            snapshot=pool.knowledge.name,
+        )

@@ -7,42 +7,48 @@ sampled with replacement; and no one is asked who could not change the answer.
 
 from __future__ import annotations
 
-from coterie.types import Candidate, Route, SkillWeight
-from orchestrator.routing.base import Policy, Pool, rank
+from coterie.types import Route
+from orchestrator.routing.base import Policy, Pool, Query, Ranking, Router, rank
 
 
-class SymbolicRouter:
+class SymbolicRouter(Router):
     """Asks the best expert alone when it is sure enough, else the comparable few."""
 
     name = "symbolic"
 
-    def route(self, skills: tuple[SkillWeight, ...], pool: Pool, policy: Policy) -> Route:
-        candidates = rank(skills, pool)
-        best = candidates[0]
-        comparable = _comparable(candidates, policy)
-        alone = best.score >= policy.confidence or len(comparable) == 1
-        chosen = (best.expert,) if alone else comparable[: policy.first]
-        reserve = comparable[len(chosen) : policy.most]
+    def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
+        ranking = rank(query, pool)
+        comparable = _comparable(ranking, policy)
+        alone = ranking.scores[0] >= policy.confidence or len(comparable) == 1
+        chosen = comparable[: 1 if alone else policy.first]
         return Route(
-            self.name, skills, candidates, chosen, reserve, _reason(candidates, comparable, policy)
+            self.name,
+            query.skills,
+            ranking,
+            chosen,
+            comparable[len(chosen) : policy.most],
+            _reason(ranking, comparable, policy),
+            enough=policy.confidence,
+            step=policy.most,
+            snapshot=pool.knowledge.name,
         )
 
 
-def _comparable(candidates: tuple[Candidate, ...], policy: Policy) -> tuple[str, ...]:
-    floor = policy.comparable * candidates[0].score
-    return tuple(c.expert for c in candidates if c.score >= floor)
+def _comparable(ranking: Ranking, policy: Policy) -> tuple[str, ...]:
+    scores = ranking.scores
+    floor = policy.comparable * scores[0]
+    near = sum(score >= floor for score in scores)
+    return ranking.names[: max(near, 1)]
 
 
-def _reason(candidates: tuple[Candidate, ...], comparable: tuple[str, ...], policy: Policy) -> str:
-    best = candidates[0]
-    margin = ""
-    if len(candidates) > 1:
-        margin = f"; next is {candidates[1].expert} at {candidates[1].score:.2f}"
-    if best.score >= policy.confidence:
-        return f"{best.expert} is sure enough alone at {best.score:.2f}{margin}"
+def _reason(ranking: Ranking, comparable: tuple[str, ...], policy: Policy) -> str:
+    names, scores = ranking.names, ranking.scores
+    margin = f"; next is {names[1]} at {scores[1]:.2f}" if len(names) > 1 else ""
+    if scores[0] >= policy.confidence:
+        return f"{names[0]} is sure enough alone at {scores[0]:.2f}{margin}"
     if len(comparable) == 1:
-        return f"no other expert comes near {best.expert} at {best.score:.2f}{margin}"
+        return f"no other expert comes near {names[0]} at {scores[0]:.2f}{margin}"
     return (
-        f"best is {best.expert} at {best.score:.2f}, under {policy.confidence:.2f}: "
+        f"best is {names[0]} at {scores[0]:.2f}, under {policy.confidence:.2f}: "
         f"{min(len(comparable), policy.first)} comparable experts vote{margin}"
     )

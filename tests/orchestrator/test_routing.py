@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 
 from coterie.errors import UnknownModel
 from coterie.types import Estimate, Expert, ExpertKind, Profile, SkillWeight
-from orchestrator.routing import STRATEGIES, Policy, Pool, load_router
+from orchestrator.routing import STRATEGIES, Policy, Pool, Query, load_router
 from orchestrator.routing.base import expected_success
+from skills.knowledge import Knowledge
 
-SQL = (SkillWeight("sql", 1.0, 0.8),)
+SQL = Query((SkillWeight("sql", 1.0, 0.8),))
 
 
 def expert(name: str, **fields: float) -> Expert:
@@ -22,7 +23,7 @@ def profile(name: str, overall: float, **skills: float) -> Profile:
 
 
 def pool(*profiles: Profile) -> Pool:
-    return Pool([expert(p.expert) for p in profiles], {p.expert: p for p in profiles})
+    return Pool([expert(p.expert) for p in profiles], Knowledge.of(profiles))
 
 
 def test_the_expert_of_the_skill_is_asked_alone_when_sure() -> None:
@@ -58,13 +59,13 @@ def test_ties_go_to_the_cheaper_then_to_the_name() -> None:
         expert("b", prompt_price=2.0),
         expert("a", prompt_price=2.0),
     ]
-    profiles = {e.name: profile(e.name, 0.5, sql=0.6) for e in experts}
-    found = load_router("symbolic").route(SQL, Pool(experts, profiles), Policy())
+    known = Knowledge.of(profile(e.name, 0.5, sql=0.6) for e in experts)
+    found = load_router("symbolic").route(SQL, Pool(experts, known), Policy())
     assert [c.expert for c in found.candidates] == ["z", "a", "b"]
 
 
 def test_an_expert_without_profile_is_uncertain_and_said_to_be() -> None:
-    found = load_router("symbolic").route(SQL, Pool([expert("new")], {}), Policy())
+    found = load_router("symbolic").route(SQL, Pool([expert("new")], Knowledge()), Policy())
     assert found.chosen == ("new",)
     assert found.candidates[0].score == 0.5
     assert "no profile" in found.candidates[0].reason
@@ -72,9 +73,10 @@ def test_an_expert_without_profile_is_uncertain_and_said_to_be() -> None:
 
 def test_a_mixed_question_is_a_mixture_of_rates() -> None:
     skills = (SkillWeight("sql", 0.75, 0.5), SkillWeight("law", 0.25, 0.4))
-    mean, sd = expected_success(skills, profile("a", 0.5, sql=0.8, law=0.4))
-    assert mean == pytest.approx(0.7)
-    assert 0 < sd < 0.05
+    table = pool(profile("a", 0.5, sql=0.8, law=0.4)).table
+    mean, sd = expected_success(skills, table)
+    assert mean == pytest.approx([0.7])
+    assert 0 < sd[0] < 0.05
 
 
 def test_the_best_single_expert_ignores_the_question() -> None:

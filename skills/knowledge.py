@@ -1,0 +1,84 @@
+"""One snapshot of what is known of the experts: what every routing decision rests on.
+
+A snapshot is named and never changes.  What can be derived from it (tables, neighbours,
+classifiers, fitted votes) is derived once and kept with it: see :meth:`Knowledge.once`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coterie.types import OVERALL, Profile
+from skills.memory import Memory
+from skills.profile import UNKNOWN
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Estimates of ``e`` experts at ``s`` skills, for decisions that read many at once.
+
+    ``mean``, ``sd`` and ``n``: (s, e) float64; row ``rows[skill]``; where an expert was never
+    graded on a skill its overall rate stands, with ``n`` 0.  Row 0 is the overall rate.
+    """
+
+    experts: tuple[str, ...]
+    rows: Mapping[str, int]
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    n: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Knowledge:
+    """A snapshot called ``name``: profiles by expert, and the answers they were made of."""
+
+    name: str = ""
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    memory: Memory | None = None
+    _derived: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(
+        cls, profiles: Iterable[Profile], *, name: str = "", memory: Memory | None = None
+    ) -> Knowledge:
+        """The snapshot of ``profiles``."""
+        return cls(name, {p.expert: p for p in profiles}, memory)
+
+    def profile(self, expert: str) -> Profile:
+        """The expert's profile; an uninformed one where it was never graded."""
+        return self.profiles.get(expert) or Profile(expert, UNKNOWN)
+
+    def once(self, key: Hashable, derive: Callable[[], T]) -> T:
+        """What ``derive`` gives, computed at the first call with this ``key`` and kept.
+
+        ``derive`` must depend on nothing but this snapshot and the key.
+        """
+        if key not in self._derived:
+            self._derived[key] = derive()
+        return cast("T", self._derived[key])
+
+    def table(self, experts: tuple[str, ...]) -> Table:
+        """The estimates of ``experts``, in that order."""
+        return self.once(("table", experts), lambda: self._table(experts))
+
+    def _table(self, experts: tuple[str, ...]) -> Table:
+        profiles = [self.profile(name) for name in experts]
+        names = sorted({skill for p in profiles for skill in p.skills})
+        estimates = [[p.overall for p in profiles]]
+        estimates += [[p.at(skill) for p in profiles] for skill in names]
+        graded = [[True] * len(profiles)] + [[s in p.skills for p in profiles] for s in names]
+        n = [[e.n for e in row] for row in estimates]
+        return Table(
+            experts,
+            {OVERALL: 0, **{skill: i for i, skill in enumerate(names, start=1)}},
+            np.array([[e.mean for e in row] for row in estimates]),
+            np.array([[e.sd for e in row] for row in estimates]),
+            np.where(graded, n, 0.0),
+        )
