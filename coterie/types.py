@@ -187,12 +187,27 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class Effort:
+    """What one answer of an expert takes, on average over ``n`` answers; None: never measured."""
+
+    prompt_tokens: float | None
+    completion_tokens: float | None
+    latency_s: float | None
+    n: float
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
-    """What is known of one expert: its rate over everything, and per skill where it was graded."""
+    """What is known of one expert: its rate over everything, and per skill where it was graded.
+
+    ``aggregation`` is its success at making one answer of many, another skill than answering.
+    """
 
     expert: str
     overall: Estimate
     skills: Mapping[str, Estimate] = field(default_factory=dict)
+    effort: Effort | None = None
+    aggregation: Estimate | None = None
 
     def at(self, skill: str) -> Estimate:
         """The estimate for ``skill``; the overall one where the skill was never graded."""

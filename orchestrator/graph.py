@@ -185,8 +185,10 @@ def after_judge(state: State) -> str:
 async def query_of(inquiry: Inquiry, services: Services) -> Query:
     """What a router sees of the inquiry; nothing is inferred for an expert asked by name."""
     question = inquiry.question
-    skills = () if inquiry.expert else await services.inference.infer(question)
-    return Query(skills, question.text, options=options_in(question))
+    if inquiry.expert:
+        return Query(text=question.text, options=options_in(question))
+    found = await services.inference.infer(question)
+    return Query(found.skills, question.text, found.vector, options_in(question))
 
 
 async def decide(inquiry: Inquiry, query: Query, services: Services) -> tuple[Pool | None, Route]:

@@ -11,7 +11,7 @@ import logging
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -26,10 +26,19 @@ from skills.taxonomy import GENERAL, by_name
 log = logging.getLogger(__name__)
 
 
-class SkillInference(Protocol):
-    """Says which skills a question needs; the weights sum to one."""
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """What was made of a question: its ``skills``, whose weights sum to one, and its unit
+    ``vector``, (d,), where it was embedded."""
 
-    async def infer(self, question: Question) -> tuple[SkillWeight, ...]: ...
+    skills: tuple[SkillWeight, ...]
+    vector: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+
+
+class SkillInference(Protocol):
+    """Says which skills a question needs."""
+
+    async def infer(self, question: Question) -> Inferred: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,38 +96,51 @@ class EmbeddingInference:
         self.matching = matching or Matching()
         self._encoder = encoder
         self._nearest = nearest
-        self._cache: OrderedDict[str, tuple[SkillWeight, ...]] = OrderedDict()
+        self._cache: OrderedDict[str, Inferred] = OrderedDict()
         self._cache_size = cache_size
         self._texts: NDArray[np.float32] | None = None
         self._lock = asyncio.Lock()
 
-    async def infer(self, question: Question) -> tuple[SkillWeight, ...]:
+    async def infer(self, question: Question) -> Inferred:
         text = question.text
         if text in self._cache:
             self._cache.move_to_end(text)
             return self._cache[text]
         async with self._lock:  # one encoding at a time: the encoder is not thread-safe
-            similarity = await asyncio.to_thread(self.similarity, text)
-        weights = weigh(similarity, self.matching)
-        self._cache[text] = weights
+            [found] = await asyncio.to_thread(self.infer_all, [text])
+        self._cache[text] = found
         if len(self._cache) > self._cache_size:
             self._cache.popitem(last=False)
-        return weights
+        return found
+
+    def infer_all(self, texts: Sequence[str]) -> list[Inferred]:
+        """Every text's skills and vector, in one batch.  Blocks."""
+        vectors = self._encoder.encode(texts)
+        similarities = self._similarities(vectors)
+        return [
+            Inferred(weigh(similarity, self.matching), vector)
+            for similarity, vector in zip(similarities, vectors, strict=True)
+        ]
 
     def similarity(self, text: str) -> dict[str, float]:
         """The cosine of ``text`` to every skill of the taxonomy.  Blocks."""
+        return self._similarities(self._encoder.encode([text]))[0]
+
+    def _similarities(self, vectors: NDArray[np.float32]) -> list[dict[str, float]]:
         if self._texts is None:
             texts = [t for s in self.taxonomy.values() for t in (s.description, *s.examples)]
             self._texts = self._encoder.encode(texts)
-        cosines = self._texts @ self._encoder.encode([text])[0]
-        found: dict[str, float] = {}
+        cosines = vectors @ self._texts.T
+        columns: dict[str, NDArray[np.float32]] = {}
         start = 0
         for skill in self.taxonomy.values():
             stop = start + 1 + len(skill.examples)
-            nearest = np.sort(cosines[start:stop])[-self._nearest :]
-            found[skill.name] = float(nearest.mean())
+            columns[skill.name] = np.sort(cosines[:, start:stop])[:, -self._nearest :].mean(axis=1)
             start = stop
-        return found
+        return [
+            {name: float(column[row]) for name, column in columns.items()}
+            for row in range(len(vectors))
+        ]
 
 
 KEYWORD_PROMPT = (
@@ -167,12 +189,13 @@ class KeywordInference:
         self._temperature = temperature
         self._seed = seed
 
-    async def infer(self, question: Question) -> tuple[SkillWeight, ...]:
+    async def infer(self, question: Question) -> Inferred:
         words = stable_keywords(await self._ask(question))
+        by_meaning = await self._matcher.infer(question)
         if not words:
-            return await self._matcher.infer(question)
+            return by_meaning
         similarity = await asyncio.to_thread(self._match, words)
-        return weigh(similarity, self._matcher.matching)
+        return Inferred(weigh(similarity, self._matcher.matching), by_meaning.vector)
 
     async def _ask(self, question: Question) -> list[tuple[str, ...]]:
         prompt = Question.of(KEYWORD_PROMPT.format(question=question.text))

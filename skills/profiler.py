@@ -85,7 +85,7 @@ class Profiler:
         All engines are asked at once, so that none idles while another is graded; experts that
         share an engine fill its batch together.
         """
-        skills = {item.id: await self._inference.infer(item.question) for item in items}
+        skills = {i.id: (await self._inference.infer(i.question)).skills for i in items}
         async with asyncio.TaskGroup() as group:
             for name, engine in engines.items():
                 group.create_task(self._grade(name, engine, items, skills, report))

@@ -36,6 +36,7 @@ from orchestrator.inquiry import Inquiry
 from orchestrator.parts import Parts
 from orchestrator.roster import Roster, Snapshot
 from orchestrator.settings import Settings
+from skills.infer import Inferred
 
 
 @dataclass
@@ -134,8 +135,8 @@ class Skilled:
     def __init__(self, *skills: SkillWeight) -> None:
         self.skills = skills or (SkillWeight("sql", 1.0, 0.7),)
 
-    async def infer(self, question: Question) -> tuple[SkillWeight, ...]:
-        return self.skills
+    async def infer(self, question: Question) -> Inferred:
+        return Inferred(self.skills)
 
 
 def make_expert(name: str, **fields: object) -> Expert:

@@ -50,8 +50,10 @@ async def test_questions_find_their_skill(
     inference: EmbeddingInference, question: str, skill: str
 ) -> None:
     found = await inference.infer(Question.of(question))
-    assert found[0].skill == skill
-    assert sum(s.weight for s in found) == pytest.approx(1.0)
+    assert found.skills[0].skill == skill
+    assert sum(s.weight for s in found.skills) == pytest.approx(1.0)
+    assert found.vector is not None
+    assert np.linalg.norm(found.vector) == pytest.approx(1.0, abs=1e-5)
 
 
 async def test_the_same_question_has_the_same_skills(inference: EmbeddingInference) -> None:
@@ -114,7 +116,7 @@ async def test_keywords_are_mapped_to_the_taxonomy() -> None:
     matcher = EmbeddingInference(taxonomy, Letters())
     engine = Says("algebra, unicorns", "Algebra", "algebra", "history", "algebra")
     found = await KeywordInference(lambda: engine, matcher).infer(Question.of("?"))  # type: ignore[arg-type]
-    assert [s.skill for s in found] == ["algebra"]
+    assert [s.skill for s in found.skills] == ["algebra"]
 
 
 async def test_without_stable_keywords_the_question_itself_is_compared() -> None:
@@ -122,4 +124,4 @@ async def test_without_stable_keywords_the_question_itself_is_compared() -> None
     matcher = EmbeddingInference(taxonomy, Letters())
     engine = Says("a", "b", "c", "d", "e")
     found = await KeywordInference(lambda: engine, matcher).infer(Question.of("history"))  # type: ignore[arg-type]
-    assert found[0].skill == "history"
+    assert found.skills[0].skill == "history"

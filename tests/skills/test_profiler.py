@@ -23,6 +23,7 @@ from coterie.types import (
     Usage,
 )
 from skills.experts import Registry
+from skills.infer import Inferred
 from skills.profiler import Profiler, Progress
 from skills.store import ExpertStore, ProfileStore
 
@@ -42,9 +43,9 @@ class Sums:
 
 
 class ByParity:
-    async def infer(self, question: Question) -> tuple[SkillWeight, ...]:
+    async def infer(self, question: Question) -> Inferred:
         n = int(question.text.split()[0])
-        return (SkillWeight("law" if n % 2 else "sql", 1.0, 0.5),)
+        return Inferred((SkillWeight("law" if n % 2 else "sql", 1.0, 0.5),))
 
 
 @dataclass
