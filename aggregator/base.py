@@ -18,8 +18,8 @@ class Case:
     """What is voted on, and all that is known of it before the votes are counted.
 
     ``chances`` maps each expert to its expected success on this question, in [0, 1]; ``options`` is
-    the number of answers to choose from, 0 for an open question; ``vector`` is the question's unit
-    embedding, (d,), where there is one.
+    the number of answers to choose from, 0 for an open question, and ``choices`` are their texts,
+    where known; ``vector`` is the question's unit embedding, (d,), where there is one.
     """
 
     ballots: tuple[Ballot, ...]
@@ -27,6 +27,7 @@ class Case:
     options: int = 0
     skills: tuple[SkillWeight, ...] = ()
     vector: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    choices: tuple[str, ...] = ()
 
     @property
     def votes(self) -> dict[str, tuple[str, ...]]:

@@ -24,6 +24,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
 from aggregator.base import Case, Vote, ballots_of, options_in
+from aggregator.extract import choices_of
 from aggregator.synthesize import synthesis_question
 from coterie.errors import ContextLengthExceeded, NoExpertAvailable, RequestError
 from coterie.types import Chunk, Completion, Failure, Question, Route, Verdict
@@ -201,13 +202,14 @@ async def decide(inquiry: Inquiry, query: Query, services: Services) -> tuple[Po
 
 
 def _case(state: State) -> Case:
-    query = state["query"]
+    query, question = state["query"], state["inquiry"].question
     return Case(
-        ballots_of(state["inquiry"].question, state["completions"]),
+        ballots_of(question, state["completions"]),
         chances(state["route"]),
         query.options,
         query.skills,
         query.vector,
+        choices_of(question.text),
     )
 
 

@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     """How long an engine that Coterie starts may take."""
     trace_limit: int = Field(10_000, ge=0, validation_alias="COTERIE_TRACE_LIMIT")
     """How many why-records are kept."""
+    recorded: Path | None = Field(None, validation_alias="COTERIE_RECORDED")
+    """The folder of recorded answers that evaluation replays."""
 
     _environ: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
@@ -119,6 +121,11 @@ class Settings(BaseSettings):
         return self.home / "logs"
 
     @property
+    def cache_dir(self) -> Path:
+        """What can be made again, but takes its time."""
+        return self.home / "cache"
+
+    @property
     def server_file(self) -> Path:
         """Which process serves, for whoever looks for it."""
         return self.home / "server.json"
@@ -148,7 +155,7 @@ class Settings(BaseSettings):
 
     # --- what is allowed ------------------------------------------------------------------------
 
-    @field_validator("home", "config", "vllm_python")
+    @field_validator("home", "config", "vllm_python", "recorded")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         # Not resolved: the interpreter of a virtual environment is a link that must stay one.

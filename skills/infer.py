@@ -124,7 +124,11 @@ class EmbeddingInference:
 
     def similarity(self, text: str) -> dict[str, float]:
         """The cosine of ``text`` to every skill of the taxonomy.  Blocks."""
-        return self._similarities(self._encoder.encode([text]))[0]
+        return self.similarities([text])[0]
+
+    def similarities(self, texts: Sequence[str]) -> list[dict[str, float]]:
+        """The cosines of every text to every skill of the taxonomy, in one batch.  Blocks."""
+        return self._similarities(self._encoder.encode(texts))
 
     def _similarities(self, vectors: NDArray[np.float32]) -> list[dict[str, float]]:
         if self._texts is None:
@@ -166,6 +170,21 @@ def stable_keywords(samples: Sequence[Sequence[str]], *, least: int = 2) -> dict
     return {w: c / len(samples) for w, c in sorted(counts.items()) if c >= min(least, len(samples))}
 
 
+def match_keywords(
+    words: Mapping[str, float], similarity: Callable[[str], Mapping[str, float]]
+) -> dict[str, float]:
+    """The skill nearest to each keyword, as near as it is times the keyword's share of samples.
+
+    ``similarity`` gives a text's cosine to every skill.
+    """
+    found: dict[str, float] = {}
+    for word, share in words.items():
+        near = similarity(word)
+        skill = max(near, key=lambda name: (near[name], name))
+        found[skill] = max(found.get(skill, 0.0), share * near[skill])
+    return found
+
+
 class KeywordInference:
     """Asks an LLM for the skills by name, several times, and maps the names to the taxonomy.
 
@@ -194,7 +213,7 @@ class KeywordInference:
         by_meaning = await self._matcher.infer(question)
         if not words:
             return by_meaning
-        similarity = await asyncio.to_thread(self._match, words)
+        similarity = await asyncio.to_thread(match_keywords, words, self._matcher.similarity)
         return Inferred(weigh(similarity, self._matcher.matching), by_meaning.vector)
 
     async def _ask(self, question: Question) -> list[tuple[str, ...]]:
@@ -210,11 +229,3 @@ class KeywordInference:
         except EngineError as error:  # a sample short: the others still vote
             log.warning("skill keywords: sample %d is missing: %s", i, error)
             return ()
-
-    def _match(self, words: Mapping[str, float]) -> dict[str, float]:
-        found: dict[str, float] = {}
-        for word, share in words.items():
-            near = self._matcher.similarity(word)
-            skill = max(near, key=lambda name: (near[name], name))
-            found[skill] = max(found.get(skill, 0.0), share * near[skill])
-        return found

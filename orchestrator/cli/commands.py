@@ -1,4 +1,4 @@
-"""Every command.  All but `serve`, `up`, `down` and `db` talk to a running server."""
+"""Every command.  All but `serve`, `up`, `down`, `db` and `eval` talk to a running server."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from coterie.errors import CoterieError
 from orchestrator.background import Background
 from orchestrator.cli import show
 from orchestrator.cli.bring_up import bring_up, watch_profiling
+from orchestrator.cli.evals import eval_app
 from orchestrator.client import Client
 from orchestrator.settings import Settings
 
@@ -25,6 +26,7 @@ db_app = typer.Typer(no_args_is_help=True, help="The database.")
 app.add_typer(experts_app, name="experts")
 app.add_typer(skills_app, name="skills")
 app.add_typer(db_app, name="db")
+app.add_typer(eval_app, name="eval")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Model = Annotated[str, typer.Option(help="coterie, coterie/STRATEGY, or an expert's name.")]

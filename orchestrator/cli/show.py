@@ -43,19 +43,21 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 
 @contextmanager
-def waiting(what: str, *, every_s: float = 10.0) -> Iterator[Callable[[str], None]]:
+def waiting(
+    what: str, *, every_s: float = 10.0, on: Console = console
+) -> Iterator[Callable[[str], None]]:
     """A spinner on a terminal; a line every ``every_s`` where output goes to a file."""
-    if console.is_terminal:
-        with console.status(what) as line:
+    if on.is_terminal:
+        with on.status(what) as line:
             yield lambda text: line.update(f"{what}: {escape(text)}")
         return
-    console.print(f"{what} ...")
+    on.print(f"{what} ...")
     last = time.monotonic()
 
     def tell(text: str) -> None:
         nonlocal last
         if time.monotonic() - last >= every_s:
-            console.print(f"{what}: {text}", markup=False)
+            on.print(f"{what}: {text}", markup=False)
             last = time.monotonic()
 
     yield tell

@@ -39,7 +39,8 @@ class Policy:
     ``first`` experts at most in the first round, ``most`` in all; one who is right with
     probability ``confidence`` or more is asked alone, and a vote that reaches it ends the asking.
     An expert whose score is under ``comparable`` times the best one's has nothing to add: it is
-    kept only as a substitute.
+    kept only as a substitute.  ``cost_weight`` is how much accuracy may be given up to save what
+    one answer of the pool's best single expert costs.
     """
 
     first: int = 3
@@ -47,6 +48,7 @@ class Policy:
     confidence: float = 0.9
     comparable: float = 0.6
     seed: int = 0
+    cost_weight: float = 0.0
 
 
 class Pool:

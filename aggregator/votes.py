@@ -1,0 +1,31 @@
+"""Votes by name: a new one is one module and one line here.
+
+In the order of preference: among votes that do equally well, the first is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aggregator.base import Vote
+from aggregator.training import Trainable, Training
+from aggregator.vote import Majority, Weighted
+from coterie.errors import ConfigurationError
+
+VOTES: dict[str, Callable[[], Vote | Trainable]] = {
+    "weighted": Weighted,
+    "majority": Majority,
+}
+
+
+def load_vote(name: str) -> Vote | Trainable:
+    """The vote called ``name``; an unknown name is refused with the names there are."""
+    if name not in VOTES:
+        raise ConfigurationError(f"no vote {name!r}: choose one of {', '.join(sorted(VOTES))}")
+    return VOTES[name]()
+
+
+def fitted_vote(name: str, training: Callable[[], Training]) -> Vote:
+    """The vote called ``name``, ready to judge; ``training`` is made only if it must learn."""
+    vote = load_vote(name)
+    return vote.fit(training()) if isinstance(vote, Trainable) else vote

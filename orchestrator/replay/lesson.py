@@ -1,0 +1,105 @@
+"""What can be learned from some questions of a recording, and how questions are divided for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregator.base import Vote
+from aggregator.training import Training
+from aggregator.votes import fitted_vote
+from coterie.types import GradedAnswer, Profile, Usage
+from orchestrator.replay.material import Material
+from orchestrator.routing import Pool
+from orchestrator.routing.base import expected_success
+from skills.knowledge import Knowledge
+from skills.memory import Memory
+from skills.profile import profiles_of
+
+FOLDS = 5
+
+
+class Lesson:
+    """Everything learned from the questions ``rows``: knowledge, and votes fitted when asked for.
+
+    What would be learned without a part of them is a lesson of its own: see :func:`divided`.
+    """
+
+    def __init__(self, material: Material, rows: NDArray[np.intp], *, seed: int = 0) -> None:
+        self.material = material
+        self.rows = rows
+        self.seed = seed
+        self._votes: dict[str, Vote] = {}
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The experts, with what the questions taught about them."""
+        memory = self.material.memory(self.rows)
+        knowledge = Knowledge.of(profiles_from(memory), name="replay", memory=memory)
+        return Pool(self.material.experts, knowledge)
+
+    def vote(self, name: str) -> Vote:
+        """The vote called ``name``, fitted on these questions alone where it must learn."""
+        if name not in self._votes:
+            self._votes[name] = fitted_vote(name, lambda: self.training)
+        return self._votes[name]
+
+    @cached_property
+    def training(self) -> Training:
+        """The questions as a vote learns from them."""
+        material, rows = self.material, self.rows
+        r = material.recording
+        return Training(
+            experts=r.experts,
+            targets=tuple(r.targets[i] for i in rows),
+            options=material.options[rows],
+            choices=tuple(r.choices[i] for i in rows),
+            categories=tuple(r.categories[i] for i in rows),
+            skills=tuple(material.skills[i] for i in rows),
+            vectors=material.vectors[rows],
+            groups=material.groups[rows],
+            answers=r.answers[rows],
+            correct=r.correct[rows],
+            readings=r.readings[rows],
+            tokens=r.tokens[rows],
+            chances=self._chances(),
+        )
+
+    def _chances(self) -> NDArray[np.float64]:
+        """(q, e) each expert's expected success, told by what the other questions teach."""
+        found = np.full((len(self.rows), len(self.material.experts)), np.nan)
+        place = {int(row): i for i, row in enumerate(self.rows)}
+        for lesson, held in divided(self.material, self.rows, seed=self.seed):
+            for row in held:
+                mean, _ = expected_success(self.material.skills[row], lesson.pool.table)
+                found[place[int(row)]] = np.clip(mean, 0.0, 1.0)
+        return found
+
+
+def profiles_from(memory: Memory) -> tuple[Profile, ...]:
+    """The profiles those graded answers make."""
+    return profiles_of(
+        GradedAnswer(expert, "", item, skills, "", None, bool(right), Usage(), 0.0)
+        for expert, column in zip(memory.experts, memory.correct.T.tolist(), strict=True)
+        for item, skills, right in zip(memory.items, memory.skills, column, strict=True)
+        if not math.isnan(right)
+    )
+
+
+def divided(
+    material: Material, rows: NDArray[np.intp], *, seed: int, folds: int = FOLDS
+) -> Iterator[tuple[Lesson, NDArray[np.intp]]]:
+    """Each part of ``rows`` once, with the lesson of all the others.  Groups are never divided.
+
+    Nothing where all questions are of one group.
+    """
+    groups, group = np.unique(material.groups[rows], return_inverse=True)
+    if len(groups) < 2:
+        return
+    fold = (np.random.default_rng(seed).permutation(len(groups)) % folds)[group]
+    for f in range(min(folds, len(groups))):
+        yield Lesson(material, rows[fold != f], seed=seed), rows[fold == f]
