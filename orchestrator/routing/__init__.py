@@ -8,6 +8,8 @@ from coterie.errors import UnknownModel
 from coterie.types import Candidate, Route, Term
 from orchestrator.routing.base import Policy, Pool, Query, Router, chances, names
 from orchestrator.routing.baselines import BestSingle, Majority, RandomExpert
+from orchestrator.routing.coe import CoeRouter
+from orchestrator.routing.neighbours import NeighboursRouter
 from orchestrator.routing.symbolic import SymbolicRouter
 
 DEFAULT_STRATEGY = "symbolic"
@@ -15,6 +17,8 @@ DIRECT = "direct"
 
 STRATEGIES: dict[str, Callable[[], Router]] = {
     "symbolic": SymbolicRouter,
+    "coe": CoeRouter,
+    "neighbours": NeighboursRouter,
     "best-single": BestSingle,
     "majority": Majority,
     "random": RandomExpert,

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import overload
+from typing import TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coterie.types import OVERALL, Ballot, Candidate, Expert, Route, SkillWeight, Term, Verdict
+from coterie.types import (
+    OVERALL,
+    Ballot,
+    Candidate,
+    Expert,
+    Profile,
+    Route,
+    SkillWeight,
+    Term,
+    Verdict,
+)
+from orchestrator.routing.hosting import Hosting, hosting_of
 from skills.knowledge import Knowledge, Table
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +52,12 @@ class Policy:
     ``first`` experts at most in the first round, ``most`` in all; one who is right with
     probability ``confidence`` or more is asked alone, and a vote that reaches it ends the asking.
     An expert whose score is under ``comparable`` times the best one's has nothing to add: it is
-    kept only as a substitute.  ``cost_weight`` is how much accuracy may be given up to save what
-    one answer of the pool's best single expert costs.
+    kept only as a substitute.
+
+    ``cost_weight`` is how much accuracy may be given up to save what one answer of the pool's best
+    single expert costs; ``mean_cost`` bounds what a question costs on average, in the unit of the
+    pool's costs; ``hosting_gb`` bounds the memory of the experts that are held ready.  None: no
+    bound.
     """
 
     first: int = 3
@@ -49,6 +66,8 @@ class Policy:
     comparable: float = 0.6
     seed: int = 0
     cost_weight: float = 0.0
+    hosting_gb: float | None = None
+    mean_cost: float | None = None
 
 
 class Pool:
@@ -78,6 +97,28 @@ class Pool:
         ranks = np.empty(len(keys), dtype=np.intp)
         ranks[sorted(range(len(keys)), key=lambda i: keys[i])] = np.arange(len(keys))
         return ranks
+
+    @cached_property
+    def costs(self) -> Costs:
+        """What asking each of these experts takes."""
+        return costs_of(self.experts, self.knowledge)
+
+    @cached_property
+    def hosting(self) -> Hosting:
+        """The engines these experts run on, and the memory of each."""
+        return hosting_of(self.experts)
+
+    @cached_property
+    def key(self) -> Hashable:
+        """Stands for these experts and their costs in what knowledge derives once."""
+        return self.names, tuple(self.costs.expected.tolist())
+
+    def derive(self, what: Hashable, derive: Callable[[], T]) -> T:
+        """What ``derive`` makes of these experts and what is known of them: made once.
+
+        ``what`` names it, and every part of a policy that it depends on.
+        """
+        return self.knowledge.once((what, self.key), derive)
 
 
 class Ranking(Sequence[Candidate]):
@@ -149,6 +190,10 @@ class Router(ABC):
     def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
         """The route for the query; at most ``policy.most`` experts chosen and in reserve."""
 
+    def prepare(self, pool: Pool, policy: Policy) -> None:
+        """Derives what the first decision would otherwise wait for: seconds, where it learns."""
+        _ = pool.table, pool.thrift
+
     def recruit(
         self,
         query: Query,
@@ -183,20 +228,54 @@ def expected_success(
     graded on counts as the overall rate, and so does a question without skills.
     """
     rows = [table.rows.get(s.skill, 0) for s in skills] or [0]
-    weights = np.array([s.weight for s in skills] or [1.0])
-    mean = weights @ table.mean[rows]
-    return mean, np.sqrt(weights**2 @ table.sd[rows] ** 2)
+    weights = np.array([[s.weight] for s in skills] or [[1.0]])
+    # Row after row, not as a product of matrices: that may sum the columns of equal experts in
+    # different orders, and a tie would be broken by the last bit.
+    mean = np.add.reduce(weights * table.mean[rows])
+    return mean, np.sqrt(np.add.reduce((weights * table.sd[rows]) ** 2))
 
 
-def rank(query: Query, pool: Pool) -> Ranking:
+def rank(query: Query, pool: Pool, policy: Policy | None = None) -> Ranking:
     """Every expert by expected success; ties go to the cheaper, then to the name."""
-    mean, sd = expected_success(query.skills, pool.table)
+    success, sd = expected_success(query.skills, pool.table)
+    return ranked(
+        pool,
+        policy or Policy(),
+        success,
+        sd,
+        lambda column: skill_terms(query.skills, pool.table, column),
+    )
+
+
+def ranked(
+    pool: Pool,
+    policy: Policy,
+    success: NDArray[np.float64],
+    sd: NDArray[np.float64],
+    terms: Callable[[int], tuple[Term, ...]],
+) -> Ranking:
+    """Experts by their expected ``success``, (e); ``terms`` explains a column's, and adds up."""
 
     def make(column: int) -> Candidate:
-        terms = skill_terms(query.skills, pool.table, column)
-        return Candidate(pool.names[column], float(mean[column]), float(sd[column]), terms)
+        name, mean = pool.names[column], float(success[column])
+        return Candidate(name, mean, float(sd[column]), terms(column))
 
-    return Ranking(pool, mean, make)
+    return Ranking(pool, success, make)
+
+
+def unlike_memory(query: Query, pool: Pool) -> str:
+    """Why the query cannot be compared to the remembered questions; nothing where it can."""
+    memory = pool.knowledge.memory
+    if memory is None or not len(memory):
+        return "no graded question is remembered"
+    if query.vector is None:
+        return "the question has no embedding"
+    if len(query.vector) != memory.vectors.shape[1]:
+        return (
+            f"its embedding has {len(query.vector)} numbers and remembered ones have "
+            f"{memory.vectors.shape[1]}"
+        )
+    return ""
 
 
 def skill_terms(skills: Sequence[SkillWeight], table: Table, column: int) -> tuple[Term, ...]:
@@ -232,3 +311,24 @@ def price(expert: Expert) -> tuple[float, float]:
     """What an expert costs: its prices, then its active parameters."""
     active = expert.active_params_b or expert.total_params_b or math.inf
     return (expert.prompt_price + expert.completion_price, active)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Costs:
+    """To be replaced by ``orchestrator.routing.costs``: (e) what one answer is expected to cost."""
+
+    expected: NDArray[np.float64]
+
+
+def costs_of(experts: Sequence[Expert], knowledge: Knowledge) -> Costs:
+    """Prices × tokens where there are prices, else active parameters (billions) × tokens."""
+    return Costs(np.array([_expected_cost(e, knowledge.profile(e.name)) for e in experts]))
+
+
+def _expected_cost(expert: Expert, profile: Profile) -> float:
+    effort = profile.effort
+    asked = (effort.prompt_tokens if effort else None) or 500.0
+    written = (effort.completion_tokens if effort else None) or 300.0
+    if expert.prompt_price or expert.completion_price:
+        return (asked * expert.prompt_price + written * expert.completion_price) / 1e6
+    return (expert.active_params_b or expert.total_params_b or math.inf) * written

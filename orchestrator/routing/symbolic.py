@@ -17,21 +17,25 @@ class SymbolicRouter(Router):
     name = "symbolic"
 
     def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
-        ranking = rank(query, pool)
-        comparable = _comparable(ranking, policy)
-        alone = ranking.scores[0] >= policy.confidence or len(comparable) == 1
-        chosen = comparable[: 1 if alone else policy.first]
-        return Route(
-            self.name,
-            query.skills,
-            ranking,
-            chosen,
-            comparable[len(chosen) : policy.most],
-            _reason(ranking, comparable, policy),
-            enough=policy.confidence,
-            step=policy.most,
-            snapshot=pool.knowledge.name,
-        )
+        return one_or_few(self.name, query, pool, policy, rank(query, pool, policy))
+
+
+def one_or_few(strategy: str, query: Query, pool: Pool, policy: Policy, ranking: Ranking) -> Route:
+    """The best of ``ranking`` alone, or the comparable few with others of them in reserve."""
+    comparable = _comparable(ranking, policy)
+    alone = ranking.scores[0] >= policy.confidence or len(comparable) == 1
+    chosen = comparable[: 1 if alone else min(policy.first, policy.most)]
+    return Route(
+        strategy,
+        query.skills,
+        ranking,
+        chosen,
+        comparable[len(chosen) : policy.most],
+        _reason(ranking, comparable, policy),
+        enough=policy.confidence,
+        step=policy.most,
+        snapshot=pool.knowledge.name,
+    )
 
 
 def _comparable(ranking: Ranking, policy: Policy) -> tuple[str, ...]:
