@@ -9,18 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregator.base import Vote
-from coterie.types import SkillWeight
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Training:
     """The answers of ``e`` experts to ``q`` questions whose right answers are known.
 
-    By question: ``targets``, the right answer; ``options``, (q), how many there are to choose from,
-    0 for an open question, and ``choices``, their texts where known; ``categories``, the
-    benchmark's own labels, "" where it has none; ``skills``; ``vectors``, (q, d) unit embeddings;
-    ``groups``, (q): questions with the same number are variants of each other, to be kept on one
-    side of every division.
+    By question: ``texts``; ``targets``, the right answer; ``options``, (q), how many there are to
+    choose from, 0 for an open question, and ``choices``, their texts where known; ``context``,
+    (q, c), what each is about in numbers, estimated without the question; ``groups``, (q):
+    questions with the same number are variants of each other, to be kept on one side of every
+    division.
 
     By question and expert, (q, e): ``answers``, "" where none was read or given; ``correct``, NaN
     where none was given; ``readings``, a :class:`coterie.types.Reading` each; ``tokens``, NaN where
@@ -29,12 +28,11 @@ class Training:
     """
 
     experts: tuple[str, ...]
+    texts: tuple[str, ...]
     targets: tuple[str, ...]
     options: NDArray[np.int16]
     choices: tuple[tuple[str, ...], ...]
-    categories: tuple[str, ...]
-    skills: tuple[tuple[SkillWeight, ...], ...]
-    vectors: NDArray[np.float32]
+    context: NDArray[np.float64]
     groups: NDArray[np.intp]
     answers: NDArray[np.str_]
     correct: NDArray[np.float32]

@@ -6,8 +6,10 @@ In the order of preference: among votes that do equally well, the first is taken
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from aggregator.base import Vote
+from aggregator.learned import Learned
 from aggregator.training import Trainable, Training
 from aggregator.vote import Majority, Weighted
 from coterie.errors import ConfigurationError
@@ -15,6 +17,8 @@ from coterie.errors import ConfigurationError
 VOTES: dict[str, Callable[[], Vote | Trainable]] = {
     "weighted": Weighted,
     "majority": Majority,
+    "learned": Learned,
+    "learned-options": partial(Learned, "learned-options", options=True),
 }
 
 

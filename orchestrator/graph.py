@@ -32,6 +32,7 @@ from orchestrator.asking import Asking
 from orchestrator.inquiry import Delta, Event, Finished, Inquiry, Outcome, Routed
 from orchestrator.roster import Roster
 from orchestrator.routing import Policy, Pool, Query, chances, direct, load_router, names
+from orchestrator.routing.outlook import outlook
 from skills.infer import SkillInference
 
 
@@ -203,13 +204,15 @@ async def decide(inquiry: Inquiry, query: Query, services: Services) -> tuple[Po
 
 def _case(state: State) -> Case:
     query, question = state["query"], state["inquiry"].question
+    known = outlook(query, state["pool"], state["route"])
     return Case(
         ballots_of(question, state["completions"]),
-        chances(state["route"]),
+        known.chances,
         query.options,
         query.skills,
-        query.vector,
+        query.text,
         choices_of(question.text),
+        known.context,
     )
 
 

@@ -16,6 +16,7 @@ from coterie.types import GradedAnswer, Profile, Usage
 from orchestrator.replay.material import Material
 from orchestrator.routing import Pool
 from orchestrator.routing.base import expected_success
+from orchestrator.routing.outlook import regression_of
 from skills.knowledge import Knowledge
 from skills.memory import Memory
 from skills.profile import profiles_of
@@ -55,12 +56,11 @@ class Lesson:
         r = material.recording
         return Training(
             experts=r.experts,
+            texts=tuple(r.texts[i] for i in rows),
             targets=tuple(r.targets[i] for i in rows),
             options=material.options[rows],
             choices=tuple(r.choices[i] for i in rows),
-            categories=tuple(r.categories[i] for i in rows),
-            skills=tuple(material.skills[i] for i in rows),
-            vectors=material.vectors[rows],
+            context=self._subjects(),
             groups=material.groups[rows],
             answers=r.answers[rows],
             correct=r.correct[rows],
@@ -69,9 +69,17 @@ class Lesson:
             chances=self._chances(),
         )
 
+    def _subjects(self) -> NDArray[np.float64]:
+        """(q, c) what each question is about, told by what the others teach."""
+        fitted = regression_of(self.pool)
+        return fitted.subjects if fitted else np.zeros((len(self.rows), 0))
+
     def _chances(self) -> NDArray[np.float64]:
         """(q, e) each expert's expected success, told by what the other questions teach."""
-        found = np.full((len(self.rows), len(self.material.experts)), np.nan)
+        fitted = regression_of(self.pool)
+        if fitted is not None:
+            return fitted.held_out
+        found = np.full((len(self.rows), len(self.material.experts)), 0.5)
         place = {int(row): i for i, row in enumerate(self.rows)}
         for lesson, held in divided(self.material, self.rows, seed=self.seed):
             for row in held:

@@ -17,6 +17,7 @@ from coterie.types import Ballot, Reading, Route, Verdict
 from evals.recorded import Recording
 from orchestrator.replay.material import Material
 from orchestrator.routing import Policy, Pool, Router, chances
+from orchestrator.routing.outlook import outlook
 
 NOBODY = Verdict(None, 0.0, {}, "nobody answered")
 
@@ -149,14 +150,16 @@ class Session:
         if not self.ballots:
             return NOBODY
         query = self._query
+        known = outlook(query, self._pool, route)
         return self._vote.judge(
             Case(
                 self.ballots,
-                chances(route),
+                known.chances,
                 query.options,
                 query.skills,
-                query.vector,
+                query.text,
                 self._choices,
+                known.context,
             )
         )
 

@@ -10,6 +10,7 @@ from orchestrator.routing.base import Policy, Pool, Query, Router, chances, name
 from orchestrator.routing.baselines import BestSingle, Majority, RandomExpert
 from orchestrator.routing.coe import CoeRouter
 from orchestrator.routing.neighbours import NeighboursRouter
+from orchestrator.routing.regression import RegressionRouter
 from orchestrator.routing.symbolic import SymbolicRouter
 
 DEFAULT_STRATEGY = "symbolic"
@@ -19,6 +20,7 @@ STRATEGIES: dict[str, Callable[[], Router]] = {
     "symbolic": SymbolicRouter,
     "coe": CoeRouter,
     "neighbours": NeighboursRouter,
+    "regression": RegressionRouter,
     "best-single": BestSingle,
     "majority": Majority,
     "random": RandomExpert,
