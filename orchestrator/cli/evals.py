@@ -179,38 +179,42 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
 
 def _show(report: show.Record, *, unit: str) -> None:
+    best = report["best_single"]
     rows = [
         (
             r["strategy"],
             r["vote"] or "–",
-            f"{r['accuracy']:.3f} {_interval(r['ci95'])}",
-            f"{r['vs_best_single']['delta']:+.3f} {_interval(r['vs_best_single']['ci95'], '+')}",
-            f"{r['mean_calls']:.2f} (≤ {r['max_calls']})",
-            _number(r["mean_cost"]),
-            _number(r["unparsed_share"]),
+            _share(r["accuracy"], r["ci95"]),
+            _share(r["vs_best_single"]["delta"], r["vs_best_single"]["ci95"], "+"),
+            f"{r['mean_calls']:.2f}",
+            _amount(r["mean_cost"]),
         )
         for r in report["results"]
     ]
-    best = report["best_single"]
-    columns = ("strategy", "vote", "accuracy", "vs best single", "calls", "cost", "unparsed")
-    show.table(f"{report['benchmark']}: {report['n']} questions", columns, rows)
+    columns = ("strategy", "vote", "accuracy", "vs best single", "calls", "cost")
+    show.table(f"{report['benchmark']}, {report['n']} questions", columns, rows)
     show.console.print(
-        f"best single: {best['expert']} {best['accuracy']:.3f} {_interval(best['ci95'])}, "
-        f"cost {_number(best['mean_cost'])}; any expert right: {report['oracle']:.3f}\n"
+        f"best single: {best['expert']} {_share(best['accuracy'], best['ci95'])}, "
+        f"cost {_amount(best['mean_cost'])}\n"
+        f"any expert right: {report['oracle']:.3f}\n"
         f"{len(report['experts'])} experts, profiled on {report['profile_n']} questions; "
-        f"cost in {unit} a question",
+        f"cost a question in {unit}",
         markup=False,
         highlight=False,
+        soft_wrap=True,
     )
 
 
-def _interval(ci95: Sequence[float], sign: str = "") -> str:
+def _share(value: float, ci95: Sequence[float], sign: str = "") -> str:
     low, high = ci95
-    return f"[{low:{sign}.3f}, {high:{sign}.3f}]"
+    # Without the leading zeros a row fits into 80 columns.
+    return f"{value:{sign}.3f} [{low:.3f} {high:.3f}]".replace("0.", ".")
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+def _amount(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 @eval_app.command("record")

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq  # noqa: E402
 from coterie.errors import ConfigurationError  # noqa: E402
 from coterie.types import Reading  # noqa: E402
 from evals.record import RecordedAnswer, RecordedQuestion, write_recording  # noqa: E402
-from evals.recorded import load_recording  # noqa: E402
+from evals.recorded import EMPTY, LONGEST_ANSWER, load_recording  # noqa: E402
 
 QUESTIONS = (
     RecordedQuestion("q1", "One or two?", "A", "val", "numbers", ("one", "two"), "g", 3),
@@ -138,3 +138,23 @@ def test_the_setting_with_most_answers_counts_and_of_these_the_first(tmp_path: P
     found = load_recording(write_parquet(tmp_path / "r", rows), benchmark="b")
     assert found.answers[:, 0].tolist() == ["A", "D", ""]
     assert found.tokens[:2, 0].tolist() == [2, 4]
+
+
+def test_an_empty_answer_is_one_where_it_was_read(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"qid": q, "model": "ann", "correct": True, "pred": pred, "extract_level": level}
+        for q, pred, level in (("q1", "", 1), ("q2", "", 0), ("q3", "B", 7))
+    ]
+    found = load_recording(write_parquet(tmp_path / "r", rows), benchmark="b")
+    assert found.answers[:, 0].tolist() == [EMPTY, "", "B"]
+    assert found.readings[:, 0].tolist() == [1, 0, 3]
+
+
+def test_long_answers_stay_apart_in_little_space(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"qid": q, "model": "ann", "correct": True, "pred": "x" * 5000 + end}
+        for q, end in (("q1", "a"), ("q2", "b"), ("q3", "a"))
+    ]
+    answers = load_recording(write_parquet(tmp_path / "r", rows), benchmark="b").answers[:, 0]
+    assert answers[0] == answers[2] != answers[1]
+    assert len(answers[0]) == LONGEST_ANSWER
