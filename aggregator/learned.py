@@ -180,7 +180,7 @@ class Learned:
         lengths = tuple(_usual(column) for column in training.tokens.T)
         wording = held_out_forms(training, seed=self._seed) if self._options else None
         builder = _Builder(training, lengths, wording)
-        weights = fit(builder.cases(self._seed), builder.penalties())
+        weights = builder.fitted(self._seed)
         shared, own, none, form = builder.parted(weights)
         forms = fit_forms(training) if wording is not None else None
         return LearnedVote(
@@ -251,12 +251,19 @@ class _Builder:
         first = [LOG_ODDS] + [SHARED] * (S - 1) + [NONE] * 3 + [FORM, FORM_BY_SHARE]
         return np.array(first + own * len(self._t.experts))
 
+    def fitted(self, seed: int) -> Matrix:
+        """(p) the weights; where nothing can be learned, a vote counts by its log-odds alone."""
+        cases = self._cases(seed)
+        if cases is None:
+            return np.eye(self._size)[0]
+        return fit(cases, self.penalties())
+
     def parted(self, weights: Matrix) -> tuple[Matrix, Matrix, Matrix, Matrix]:
         """The weights as shared, own, none and form."""
         shared, none, form, own = np.split(weights, [S, S + 3, S + 5])
         return shared, own.reshape(len(self._t.experts), self._width), none, form
 
-    def cases(self, seed: int) -> Cases:
+    def _cases(self, seed: int) -> Cases | None:
         """Every question, for each part of the panel that is tried on it."""
         rows: list[NDArray[np.float32]] = []
         starts, right = [], []
@@ -270,6 +277,8 @@ class _Builder:
                     starts.append(count)
                     right.append(count + which)
                     count += len(block)
+        if not rows:
+            return None
         weights = np.full(len(starts), 1 / len(parts))
         return Cases(np.concatenate(rows), np.array(starts), np.array(right), weights)
 

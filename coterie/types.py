@@ -200,6 +200,7 @@ class Effort:
 class Profile:
     """What is known of one expert: its rate over everything, and per skill where it was graded.
 
+    A skill only others were graded on has an estimate with ``n`` 0: its level, and how hard it is.
     ``aggregation`` is its success at making one answer of many, another skill than answering.
     """
 

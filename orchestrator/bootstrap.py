@@ -122,7 +122,8 @@ def _inference(
     by_meaning = EmbeddingInference(taxonomy, encoder or SentenceEncoder(settings.embedding_model))
     if settings.keyword_expert is None:
         return by_meaning
-    return KeywordInference(partial(roster.engine, settings.keyword_expert), by_meaning)
+    engine = partial(roster.engine, settings.keyword_expert)
+    return KeywordInference(engine, by_meaning, model=settings.keyword_expert)
 
 
 def _access(settings: Settings) -> Access:

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from skills.folds import groups_of
 from skills.memory import Memory
-from skills.profile import Shrinkage
 
 Floats = NDArray[np.floating]
+
+OVERALL_STRENGTH, SKILL_STRENGTH = 2.0, 4.0
+"""Graded answers that pull an expert's overall rate to one half, and its skills' to the overall."""
 
 
 def counts_of(correct: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -59,16 +61,15 @@ def log_loss(probability: Floats, correct: NDArray[np.float32]) -> float:
     return float(-np.log(np.where(right, p, 1 - p)).mean()) if len(p) else 0.0
 
 
-def rates_of_others(memory: Memory, shrinkage: Shrinkage | None = None) -> NDArray[np.float64]:
+def rates_of_others(memory: Memory) -> NDArray[np.float64]:
     """(q, e) what the skills of each question say of every expert, had it not been remembered.
 
     Like a profile (overall rate, then skills shrunk towards it), without the question's own
     answers: what a prior must be when it is judged by how well it foretells them.
     """
-    s = shrinkage or Shrinkage()
     counts = counts_of(memory.correct)
-    everyone = np.full(counts.shape[1] // 2, s.rate)
-    overall = rate(_all_others(memory, counts), everyone, s.overall)
+    everyone = np.full(counts.shape[1] // 2, 0.5)
+    overall = rate(_all_others(memory, counts), everyone, OVERALL_STRENGTH)
     rows, weights = _skill_rows(memory)
     n = int(rows.max(initial=0)) + 1
     total = sum(
@@ -77,7 +78,7 @@ def rates_of_others(memory: Memory, shrinkage: Shrinkage | None = None) -> NDArr
     found = np.zeros_like(overall)
     for r, w in zip(rows.T, weights.T, strict=True):
         own = np.where(rows == r[:, None], weights, 0).sum(axis=1, keepdims=True) * counts
-        found += w[:, None] * rate(np.asarray(total)[r] - own, overall, s.skill)
+        found += w[:, None] * rate(np.asarray(total)[r] - own, overall, SKILL_STRENGTH)
     missing = 1 - weights.sum(axis=1, keepdims=True)
     return np.asarray(found + missing * overall)
 

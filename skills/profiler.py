@@ -15,8 +15,9 @@ from typing import Protocol
 from coterie.errors import EngineError
 from coterie.ports import Engine, Task
 from coterie.types import GradedAnswer, Item, Profile, Sampling, SkillWeight
+from skills.estimate import profiles_of
 from skills.infer import SkillInference
-from skills.profile import Shrinkage, profiles_of
+from skills.profile import Shrinkage
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from coterie.errors import ConfigurationError
-from skills.infer import parse_keywords
+from skills.keywords import parse_keywords
 
 
 def load_keywords(path: Path) -> dict[str, tuple[str, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -12,14 +11,12 @@ from numpy.typing import NDArray
 from aggregator.base import Vote
 from aggregator.training import Training
 from aggregator.votes import fitted_vote
-from coterie.types import GradedAnswer, Profile, Usage
 from orchestrator.replay.material import Material
 from orchestrator.routing import Pool
 from orchestrator.routing.base import expected_success
 from orchestrator.routing.outlook import regression_of
+from skills.estimate import estimate_profiles
 from skills.knowledge import Knowledge
-from skills.memory import Memory
-from skills.profile import profiles_of
 
 FOLDS = 5
 
@@ -40,7 +37,7 @@ class Lesson:
     def pool(self) -> Pool:
         """The experts, with what the questions taught about them."""
         memory = self.material.memory(self.rows)
-        knowledge = Knowledge.of(profiles_from(memory), name="replay", memory=memory)
+        knowledge = Knowledge.of(estimate_profiles(memory), name="replay", memory=memory)
         return Pool(self.material.experts, knowledge)
 
     def vote(self, name: str) -> Vote:
@@ -86,16 +83,6 @@ class Lesson:
                 mean, _ = expected_success(self.material.skills[row], lesson.pool.table)
                 found[place[int(row)]] = np.clip(mean, 0.0, 1.0)
         return found
-
-
-def profiles_from(memory: Memory) -> tuple[Profile, ...]:
-    """The profiles those graded answers make."""
-    return profiles_of(
-        GradedAnswer(expert, "", item, skills, "", None, bool(right), Usage(), 0.0)
-        for expert, column in zip(memory.experts, memory.correct.T.tolist(), strict=True)
-        for item, skills, right in zip(memory.items, memory.skills, column, strict=True)
-        if not math.isnan(right)
-    )
 
 
 def divided(

@@ -13,7 +13,7 @@ from coterie.errors import ConfigurationError
 from coterie.types import Expert, ExpertKind, SkillWeight
 from evals.recorded import Recording
 from orchestrator.routing import Query
-from skills.infer import EmbeddingInference, match_keywords, weigh
+from skills.infer import EmbeddingInference, blend, weigh
 from skills.memory import Memory
 
 
@@ -90,11 +90,12 @@ def _by_keywords(
     inference: EmbeddingInference,
 ) -> tuple[tuple[SkillWeight, ...], ...]:
     words = sorted({word for item in items for word in keywords.get(item, ())})
-    near = dict(zip(words, inference.similarities(words), strict=True)) if words else {}
+    near = {
+        word: weigh(cosines, inference.matching)
+        for word, cosines in zip(words, inference.cosines(words), strict=True)
+    }
     return tuple(
-        weigh(match_keywords(dict.fromkeys(given, 1.0), near.__getitem__), inference.matching)
-        if (given := keywords.get(item))
-        else skills
+        blend([(1.0, near[word]) for word in given]) if (given := keywords.get(item)) else skills
         for item, skills in zip(items, by_meaning, strict=True)
     )
 

@@ -105,6 +105,9 @@ def run(
 class Session:
     """One question: route, ask, judge, recruit, until the strategy has enough.
 
+    A question counts as wrong if an answer it called for is not recorded: what it would have
+    changed cannot be known.
+
     Nobody is asked beyond ``policy.most``, whatever the strategy says: its own order decides who
     is left out.
     """
@@ -123,6 +126,7 @@ class Session:
         self._sheet, self._row = sheet, row
         self._query = material.query(row)
         self._choices = material.recording.choices[row]
+        self._lost = False  # somebody was asked whose answer is not recorded
         self.asked: tuple[str, ...] = ()
         self.ballots: tuple[Ballot, ...] = ()
 
@@ -139,12 +143,15 @@ class Session:
                 query, pool, policy, route, self.ballots, verdict, self.asked
             )
         leader = verdict.leader or self._stand_in(route)
-        return leader is not None and self._sheet.is_right(self._row, leader, self.asked)
+        if leader is None or self._lost:
+            return False
+        return self._sheet.is_right(self._row, leader, self.asked)
 
     def _ask(self, names: Sequence[str]) -> None:
-        given = (self._sheet.ballot(self._row, name) for name in names)
+        given = [ballot for name in names if (ballot := self._sheet.ballot(self._row, name))]
         self.asked = (*self.asked, *names)
-        self.ballots = (*self.ballots, *(ballot for ballot in given if ballot))
+        self.ballots = (*self.ballots, *given)
+        self._lost = self._lost or len(given) < len(names)
 
     def _judge(self, route: Route) -> Verdict:
         if not self.ballots:

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from coterie.types import SkillWeight
 from skills.evidence import (
+    OVERALL_STRENGTH,
+    SKILL_STRENGTH,
     cell_counts,
     counts_of,
     counts_of_others,
@@ -18,7 +20,6 @@ from skills.evidence import (
     spread,
 )
 from skills.memory import Memory
-from skills.profile import Shrinkage
 
 
 def test_an_answer_that_was_not_graded_counts_in_nothing() -> None:
@@ -71,11 +72,11 @@ def test_rates_of_others_are_profiles_without_the_question(
 
 
 def naive(memory: Memory, skills: tuple[SkillWeight, ...]) -> np.ndarray:
-    s, counts = Shrinkage(), counts_of(memory.correct)
-    overall = rate(counts.sum(axis=0), np.full(3, s.rate), s.overall)
+    counts = counts_of(memory.correct)
+    overall = rate(counts.sum(axis=0), np.full(3, 0.5), OVERALL_STRENGTH)
     weight = np.zeros((len(memory), len(skills)))
     for q, known in enumerate(memory.skills):
         for k in known:
             weight[q] += [k.weight * (k.skill == wanted.skill) for wanted in skills]
-    by_skill = rate(weight.T @ counts, overall, s.skill)
+    by_skill = rate(weight.T @ counts, overall, SKILL_STRENGTH)
     return np.array([w.weight for w in skills]) @ by_skill

@@ -226,14 +226,14 @@ def test_an_answer_that_is_missing_is_a_call_and_wrong_when_alone(material: Mate
     assert gone.unparsed_share is None
 
 
-def test_a_missing_answer_leaves_the_others_their_vote(material: Material) -> None:
+def test_a_missing_answer_of_anyone_asked_makes_the_question_wrong(material: Material) -> None:
     r = material.recording
     test, correct, answers = r.rows("test"), r.correct.copy(), r.answers.copy()
-    correct[test], answers[test] = 0, "B"
-    correct[test, 1], answers[test, 1] = 1, "A"
-    correct[test[:, None], [0, 2, 3, 4]] = np.nan
+    correct[test], answers[test] = 1, "A"
+    half = test[::2]
+    correct[half, 3] = np.nan
     [found] = replayed(changed(material, correct=correct, answers=answers), "majority")
-    assert found.accuracy == 1
+    assert found.accuracy == pytest.approx(1 - len(half) / len(test))
     assert found.mean_calls == 5
 
 
@@ -242,10 +242,11 @@ def test_a_voted_answer_is_right_if_it_was_graded_so(material: Material) -> None
     test, correct, answers = r.rows("test"), r.correct.copy(), r.answers.copy()
     answers[test], correct[test] = "A", 0
     answers[test, 0], correct[test, 0] = "B", 1
-    [voted] = replayed(changed(material, correct=correct, answers=answers), "majority")
+    counted = {"vote": "majority"}
+    [voted] = replayed(changed(material, correct=correct, answers=answers), "majority", **counted)
     assert voted.accuracy == 0
     correct[test, 3] = 1  # the same answer, graded right for one of those who gave it
-    [voted] = replayed(changed(material, correct=correct, answers=answers), "majority")
+    [voted] = replayed(changed(material, correct=correct, answers=answers), "majority", **counted)
     assert voted.accuracy == 1
 
 
@@ -261,8 +262,8 @@ def test_correctness_alone_serves_strategies_that_ask_one(recorder: Any) -> None
     material = recorder.material(recorder.folder(read=False))
     report = evaluate(material, Plan(("best-single", "majority", "auto", ORACLE), policy=ALL))
     single, everyone, _, oracle = report.results
-    assert single.accuracy == report.best_single.accuracy > 0
-    assert everyone.max_calls == 1
+    assert single.accuracy > 0
+    assert single.max_calls == everyone.max_calls == 1
     assert everyone.accuracy > 0
     assert {r.unparsed_share for r in report.results} == {None}
     assert oracle.accuracy == report.oracle > single.accuracy
@@ -378,7 +379,7 @@ def test_the_same_seed_gives_the_same_figures(material: Material) -> None:
     ("plan", "says"),
     [
         ({"strategies": ("symbolik",)}, "choose one of auto, best-single"),
-        ({"vote": "loudest"}, "choose one of majority, weighted"),
+        ({"vote": "loudest"}, "choose one of learned, learned-options"),
         ({"profile_split": "test"}, "name two splits"),
     ],
 )
