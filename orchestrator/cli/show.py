@@ -119,6 +119,8 @@ def route(record: Record) -> None:
     console.print(f"[bold]skills[/]    {escape(skills)}")
     console.print(f"[bold]chosen[/]    {escape(', '.join(record['chosen']))}")
     console.print(f"[bold]because[/]   {escape(record['reason'])}")
+    if record["snapshot"]:
+        console.print(f"[bold]snapshot[/]  {escape(record['snapshot'])}")
     rows = [
         (c["expert"], f"{c['score']:.2f} ± {c['sd']:.2f}", c["reason"])
         for c in record["candidates"]
