@@ -15,6 +15,7 @@ import openai
 import pytest
 import uvicorn
 
+from coterie.db import utcnow
 from coterie.errors import EngineError, EngineUnavailable
 from coterie.ports import Engine
 from coterie.types import (
@@ -37,6 +38,8 @@ from orchestrator.parts import Parts
 from orchestrator.roster import Roster, Snapshot
 from orchestrator.settings import Settings
 from skills.infer import Inferred
+from skills.knowledge import Knowledge
+from skills.snapshot import SnapshotInfo, pack
 
 
 @dataclass
@@ -151,8 +154,8 @@ def make_roster(
     engines: Sequence[Scripted], rates: Mapping[str, float], **fields: object
 ) -> Roster:
     experts = [make_expert(e.name, **fields) for e in engines]
-    snapshot = Snapshot.of(experts, [make_profile(n, r) for n, r in rates.items()])
-    return Roster(ScriptedFleet(engines), snapshot)
+    known = Knowledge.of([make_profile(n, r) for n, r in rates.items()], name="made-up")
+    return Roster(ScriptedFleet(engines), Snapshot.of(experts, known))
 
 
 @dataclass
@@ -255,8 +258,8 @@ def kit() -> Kit:
 async def service(tmp_path: Path, sqlite_url: str) -> AsyncIterator[Service]:
     engines = [Scripted("good", "forty two it is"), Scripted("bad", "41")]
     async with running(tmp_path, sqlite_url, engines) as found:
-        await found.parts.profiles.save_profiles(
-            [make_profile("good", 0.95), make_profile("bad", 0.2)]
-        )
+        known = Knowledge.of([make_profile("good", 0.95), make_profile("bad", 0.2)])
+        made = SnapshotInfo("made-up", utcnow(), encoder=found.parts.settings.embedding_model)
+        await found.parts.archive.snapshots.add(made, pack(known))
         await found.parts.refresh()
         yield found
