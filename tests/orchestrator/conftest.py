@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import openai
 import pytest
 import uvicorn
+from click.testing import Result
+from typer.testing import CliRunner
 
 from coterie.db import utcnow
 from coterie.errors import EngineError, EngineUnavailable
@@ -33,6 +36,7 @@ from coterie.types import (
 )
 from orchestrator.api import create_app
 from orchestrator.bootstrap import build
+from orchestrator.cli.commands import app
 from orchestrator.inquiry import Inquiry
 from orchestrator.parts import Parts
 from orchestrator.roster import Roster, Snapshot
@@ -133,13 +137,15 @@ class ScriptedFleet:
 
 
 class Skilled:
-    """Skill inference that finds the skills a test names."""
+    """Skill inference that finds the skills a test names; remembers what it has read."""
 
     def __init__(self, *skills: SkillWeight) -> None:
         self.skills = skills or (SkillWeight("sql", 1.0, 0.7),)
+        self.read: list[str] = []
 
     async def infer(self, question: Question) -> Inferred:
-        return Inferred(self.skills)
+        self.read.append(question.text)
+        return Inferred(self.skills, np.array([0.6, 0.8], dtype=np.float32))
 
 
 def make_expert(name: str, **fields: object) -> Expert:
@@ -263,3 +269,18 @@ async def service(tmp_path: Path, sqlite_url: str) -> AsyncIterator[Service]:
         await found.parts.archive.snapshots.add(made, pack(known))
         await found.parts.refresh()
         yield found
+
+
+@pytest.fixture
+def coterie(service: Service, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs a command against the service, off the event loop that serves it."""
+    settings = service.parts.settings
+    monkeypatch.setenv("COTERIE_HOME", str(settings.home))
+    monkeypatch.setenv("COTERIE_CONFIG", str(settings.config))
+    monkeypatch.setenv("COTERIE_PORT", service.url.rsplit(":", 1)[1])
+    monkeypatch.setenv("COLUMNS", "200")
+
+    async def run(*args: str, stdin: str | None = None) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, app, list(args), input=stdin)
+
+    return run
