@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,12 @@ from coterie.errors import ConfigurationError
 from coterie.types import Reading
 
 QUESTIONS, RESPONSES, MODELS = "questions.parquet", "responses.parquet", "models.csv"
+
+EMPTY = " "
+"""Stands for an answer that was read, and is the empty text."""
+
+LONGEST_ANSWER = 200
+"""Longer answers end in a hash: all that matters of them is which are equal."""
 
 Parameters = tuple[float | None, float | None]
 """Total and active parameters of an expert, in billions; None: not known."""
@@ -84,11 +91,11 @@ def load_recording(
     """
     asked = _questions(folder, benchmark)
     items = [str(id) for id in asked["qid"].to_pylist()]
-    name = str(asked["benchmark"][0])
+    name = str(asked["benchmark"][0].as_py())
     given = _responses(folder, name, items)
     names = _experts(given["model"], experts, name)
     cells = _Cells(given, len(items), names)
-    answers = cells.texts("pred")
+    answers = cells.answers()
     tokens = cells.numbers("completion_tokens")
     return Recording(
         benchmark=name,
@@ -214,11 +221,11 @@ class _Cells:
         names = pa.array(experts, pa.string())
         column = pc.index_in(table["model"].cast(pa.string()), value_set=names)
         table = table.append_column("column", column).filter(pc.is_valid(column))
-        self._table = table.filter(_main_setting(table, len(experts)))
+        table = table.filter(_main_setting(table, len(experts)))
+        cells = table["row"].to_numpy() * len(experts) + table["column"].to_numpy()
+        self._table = table.take(np.unique(cells, return_index=True)[1])
         self._shape = (questions, len(experts))
-        # The first of several rows is written last.
-        self._rows = self._table["row"].to_numpy()[::-1]
-        self._columns = self._table["column"].to_numpy()[::-1]
+        self._places = self._table["row"].to_numpy(), self._table["column"].to_numpy()
 
     def numbers(self, name: str) -> NDArray[np.float32]:
         """(q, e) a column of numbers or truths; NaN where there is none."""
@@ -229,16 +236,29 @@ class _Cells:
             column = self._table[name]
             if pa.types.is_boolean(column.type):
                 column = column.cast(pa.int8())
-            cells[self._rows, self._columns] = column.cast(pa.float64()).to_numpy()[::-1]
+            cells[self._places] = column.cast(pa.float64()).to_numpy()
         return cells
 
-    def texts(self, name: str) -> NDArray[np.str_]:
-        """(q, e) a column of texts; "" where there is none."""
-        found = np.array(_texts(self._table, name) or ("",))
+    def answers(self) -> NDArray[np.str_]:
+        """(q, e) what was read out of each answer; "" where nothing was."""
+        levels = _values(self._table, "extract_level")
+        preds = zip(_values(self._table, "pred"), levels, strict=True)
+        found = np.array([_answer(pred, level) for pred, level in preds])
         cells = np.full(self._shape, "", dtype=found.dtype)
-        if len(self._rows):
-            cells[self._rows, self._columns] = found[::-1]
+        cells[self._places] = found
         return cells
+
+
+def _answer(pred: object, level: int | None) -> str:
+    if pred is None:
+        return ""
+    return _short(str(pred)) or (EMPTY if level else "")
+
+
+def _short(answer: str) -> str:
+    if len(answer) <= LONGEST_ANSWER:
+        return answer
+    return answer[: LONGEST_ANSWER - 32] + hashlib.sha256(answer.encode()).hexdigest()[:32]
 
 
 def _main_setting(table: Any, experts: int) -> NDArray[np.bool_]:
@@ -250,9 +270,10 @@ def _main_setting(table: Any, experts: int) -> NDArray[np.bool_]:
 
 
 def _readings(levels: NDArray[np.float32], answers: NDArray[np.str_]) -> NDArray[np.int8]:
-    """How each answer was read; in the form asked for, where one was read and nothing is said."""
-    silent = np.where(answers == "", float(Reading.NOTHING), float(Reading.STATED))
-    return np.where(np.isnan(levels), silent, levels).astype(np.int8)
+    """How each answer was read; in the form asked for, where that is not said."""
+    said = np.where(np.isnan(levels) | (levels < 1), Reading.STATED, levels)
+    found = np.where(answers == "", Reading.NOTHING, np.minimum(said, Reading.GUESSED))
+    return found.astype(np.int8)
 
 
 # --- names --------------------------------------------------------------------------------------

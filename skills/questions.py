@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from coterie.types import GradedAnswer, SkillWeight
 from skills.memory import Memory
 
+EMPTY = " "
+"""Stands for an answer that was read, and is the empty text."""
+
 LONGEST_ANSWER = 80
 """Longer answers are remembered by their hash: all that matters is which of them are equal."""
 
@@ -126,8 +129,10 @@ def _vectors(questions: Sequence[StoredQuestion]) -> NDArray[np.float32]:
 
 
 def _remembered(answer: str | None) -> str:
-    if answer is None or len(answer) <= LONGEST_ANSWER:
-        return answer or ""
+    if answer is None:
+        return ""
+    if len(answer) <= LONGEST_ANSWER:
+        return answer or EMPTY
     return f"{answer[: LONGEST_ANSWER - 18]}… {_hash(answer)[:16]}"
 
 

@@ -12,7 +12,7 @@ import typer
 from coterie.errors import RequestError
 from orchestrator.cli import show, show_skills
 from orchestrator.cli.bring_up import watch_profiling
-from orchestrator.cli.options import AsJson, listed, the_client, the_settings
+from orchestrator.cli.options import AsJson, ConfigFile, listed, the_client, the_settings
 
 skills_app = typer.Typer(no_args_is_help=True, help="Skill profiles.")
 synonyms_app = typer.Typer(no_args_is_help=True, help="Which keywords are read as which skill.")
@@ -90,6 +90,7 @@ def import_recorded(
         bool, typer.Option("--register", help="Register recorded models as disabled experts.")
     ] = False,
     name: SnapshotName = None,
+    config: ConfigFile = None,
 ) -> None:
     """Take recorded answers for graded ones, straight into the database, and make a snapshot.
 
@@ -101,7 +102,7 @@ def import_recorded(
         recorded, tuple(listed(benchmark)), tuple(listed(experts)), split, register, name
     )
     with show.bars("importing") as tell:
-        done = asyncio.run(run_import(the_settings(), plan, tell))
+        done = asyncio.run(run_import(the_settings(config), plan, tell))
     if done.registered:
         show.console.print(f"registered, disabled: {', '.join(done.registered)}", markup=False)
     show.console.print(

@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import text
 
 from coterie.db import Database
+from coterie.types import Reading
+from orchestrator.profiling import EXTRACTION
 
 DEMO = {"task": "demo", "limit": 7}
 
@@ -36,6 +38,14 @@ async def get(service: Any, path: str) -> Any:
 async def route(service: Any) -> dict[str, Any]:
     body = {"model": "coterie", "messages": [{"role": "user", "content": "How many?"}]}
     return dict((await service.http.post("/v1/routes", json=body)).json())
+
+
+def test_profiling_reads_answers_as_the_votes_do() -> None:
+    asked = "Which?\n(A) this\n(B) that"
+    assert (EXTRACTION.options(asked), EXTRACTION.options("Why?")) == (2, 0)
+    assert EXTRACTION.reading(asked, "So the answer is (B).") is Reading.STATED
+    assert EXTRACTION.reading(asked, "B") is Reading.NAMED
+    assert EXTRACTION.reading(asked, "Hard to say.") is Reading.NOTHING
 
 
 class TestProfiling:

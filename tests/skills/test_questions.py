@@ -48,6 +48,10 @@ class TestMemory:
         np.testing.assert_array_equal(found.correct, [[1, 1], [0, np.nan]])
         np.testing.assert_array_equal(found.tokens, [[np.nan, 5], [5, np.nan]])
 
+    def test_an_empty_answer_is_not_a_missing_one(self) -> None:
+        answers = [answer("a", "1", extracted=""), answer("b", "1", extracted=None)]
+        assert memory_of([question("1")], answers).answers.tolist() == [[" ", ""]]
+
     def test_nothing_graded_is_an_empty_memory(self) -> None:
         found = memory_of((), [])
         assert (len(found), found.experts, found.correct.shape) == (0, (), (0, 0))
