@@ -112,8 +112,12 @@ class _Import:
     ) -> Imported:
         if self._plan.name is not None:
             await self._archive.check_name(self._plan.name)
-        registered = await self._register([r for r, _ in parts])
-        names = experts_of([r for r, _ in parts], await self._registry.list())
+        recordings = [r for r, _ in parts]
+        known = await self._registry.list()
+        added = newcomers(recordings, known) if self._plan.register else []
+        names = experts_of(recordings, [*known, *added])
+        for expert in added:
+            await self._registry.add(expert)
         questions, count = 0, 0
         for recording, rows in parts:
             told = partial(tell, recording.benchmark)
@@ -124,16 +128,7 @@ class _Import:
             await self._answers.save_answers(answers, run=f"recorded: {self._plan.folder.name}")
             questions, count = questions + len(rows), count + len(answers)
         made = await self._archive.make(self._plan.name, note=self._note(parts, names))
-        return Imported(questions, count, registered, made)
-
-    async def _register(self, recordings: Sequence[Recording]) -> tuple[str, ...]:
-        """Registers what is recorded and is no expert yet, if the plan says so."""
-        if not self._plan.register:
-            return ()
-        found = newcomers(recordings, await self._registry.list())
-        for expert in found:
-            await self._registry.add(expert)
-        return tuple(expert.name for expert in found)
+        return Imported(questions, count, tuple(e.name for e in added), made)
 
     def _note(self, parts: Sequence[tuple[Recording, object]], names: Mapping[str, str]) -> str:
         benchmarks = ", ".join(r.benchmark for r, _ in parts)

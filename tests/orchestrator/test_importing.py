@@ -211,9 +211,10 @@ class TestRefusal:
     ) -> None:
         twins = recording(models=["Big 7B", "big-7b"])
         monkeypatch.setattr(recordings, "load_recording", lambda folder, **_: twins)
-        await register(database, "big-7b")
+        plan = ImportPlan(Path(), ("quiz",), register=True)
         with pytest.raises(UnknownExpert, match="'Big 7B', 'big-7b' would both be expert"):
-            await run_import(settings, ImportPlan(Path(), ("quiz",)), encoder=Letters())
+            await run_import(settings, plan, encoder=Letters())
+        assert await ExpertStore(database).list() == ()
 
 
 class TestNames:

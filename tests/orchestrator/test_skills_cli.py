@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from orchestrator.cli import show, show_skills
+
 
 async def as_json(coterie: Any, *args: str) -> Any:
     shown = await coterie("skills", *args, "--json")
@@ -52,9 +54,18 @@ async def test_one_skill_is_shown_best_first(coterie: Any) -> None:
     assert "there is 'sql'" in str(failed.exception)
 
 
-async def test_an_effort_is_told(coterie: Any) -> None:
-    from orchestrator.cli import show, show_skills
+def test_many_experts_have_a_row_each_best_first() -> None:
+    def profile(name: str, mean: float) -> dict[str, Any]:
+        estimate = {"mean": mean, "sd": 0.1, "n": 3.0}
+        return {"expert": name, "overall": estimate, "skills": {"sql": estimate}}
 
+    with show.console.capture() as captured:
+        show.profiles({"profiles": [profile(f"expert-{i:02}", i / 20) for i in range(12)]})
+    assert "sql .55±.10" in captured.get()
+    assert captured.get().index("expert-11") < captured.get().index("expert-00")
+
+
+def test_an_effort_is_told() -> None:
     estimate = {"mean": 0.5, "sd": 0.1, "n": 3.0}
     effort = {"prompt_tokens": None, "completion_tokens": 12.4, "latency_s": 0.5, "n": 3.0}
     profile = {"expert": "a", "overall": estimate, "aggregation": estimate, "skills": {}}
