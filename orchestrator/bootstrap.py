@@ -70,7 +70,7 @@ async def build(
         traces = TraceWriter(TraceStore(database), keep=settings.trace_limit)
         await stack.enter_async_context(traces)
         reader = question_reader(settings, inference, answers, taxonomy)
-        archive = Archive(answers, SnapshotStore(database), reader)
+        archive = archive_of(database, answers, reader)
         profiling = Profiling(roster, reader, answers, archive, after=_nothing)
         parts = Parts(
             settings=settings,
@@ -107,6 +107,11 @@ def question_reader(
     """What reads profiling questions, the same in the service and in an import."""
     encoder = settings.embedding_model
     return QuestionReader(inference, answers, encoder=encoder, taxonomy=fingerprint(taxonomy))
+
+
+def archive_of(database: Database, answers: AnswerStore, reader: QuestionReader) -> Archive:
+    """What makes snapshots, the same in the service and in an import."""
+    return Archive(answers, SnapshotStore(database), reader)
 
 
 async def _bring_knowledge_up_to_date(

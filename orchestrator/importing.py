@@ -20,13 +20,12 @@ from coterie.errors import ConfigurationError
 from coterie.types import GradedAnswer, Reading, Skill, Usage
 from evals.recorded import Recording
 from orchestrator import schema
-from orchestrator.bootstrap import question_reader
+from orchestrator.bootstrap import archive_of, question_reader
 from orchestrator.experts_file import load_experts
 from orchestrator.recorded_experts import experts_of, newcomers
 from orchestrator.recordings import load_recordings
 from orchestrator.settings import Settings
 from skills.answer_store import AnswerStore
-from skills.archive import Archive
 from skills.encoder import Encoder, SentenceEncoder
 from skills.expert_store import ExpertStore
 from skills.experts import Registry
@@ -34,7 +33,6 @@ from skills.infer import EmbeddingInference
 from skills.question_reader import QuestionReader
 from skills.questions import StoredQuestion
 from skills.snapshot import SnapshotInfo
-from skills.snapshot_store import SnapshotStore
 from skills.taxonomy import DEFAULT_TAXONOMY
 
 Tell = Callable[[str, int, int], None]
@@ -80,8 +78,8 @@ async def run_import(
     recordings = await asyncio.to_thread(
         load_recordings, plan.folder, plan.benchmarks, plan.experts
     )
-    parts = [(r, _rows(r, plan.split)) for r in recordings]
-    if not any(len(rows) for _, rows in parts):
+    parts = [(r, rows) for r in recordings if len(rows := _rows(r, plan.split))]
+    if not parts:
         splits = sorted({str(s) for r in recordings for s in r.splits})
         raise ConfigurationError(
             f"{str(plan.folder)!r} has no questions of split {plan.split!r}; "
@@ -105,7 +103,7 @@ class _Import:
         self._registry = Registry(ExpertStore(database))
         self._answers = AnswerStore(database)
         self._reader = _reader(settings, self._answers, encoder)
-        self._archive = Archive(self._answers, SnapshotStore(database), self._reader)
+        self._archive = archive_of(database, self._answers, self._reader)
 
     async def run(
         self, parts: Sequence[tuple[Recording, NDArray[np.intp]]], tell: Tell
