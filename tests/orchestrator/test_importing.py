@@ -275,7 +275,7 @@ def test_a_real_folder_is_imported_by_the_command(
 
 
 async def test_real_recordings_are_imported_whole(settings: Settings, database: Database) -> None:
-    recorded = Path(os.environ.get("COTERIE_RECORDED", "no such folder"))
+    recorded = Path(os.environ.get("COTERIE_RECORDED") or "no such folder")
     if not recorded.is_dir():
         pytest.skip("COTERIE_RECORDED names no folder of recorded answers")
     pytest.importorskip("pyarrow", reason="needs coterie[replay]")
