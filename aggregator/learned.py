@@ -255,7 +255,7 @@ class _Builder:
         """(p) the weights; where nothing can be learned, a vote counts by its log-odds alone."""
         cases = self._cases(seed)
         if cases is None:
-            return np.eye(self._size)[0]
+            return np.asarray(np.eye(self._size)[0])
         return fit(cases, self.penalties())
 
     def parted(self, weights: Matrix) -> tuple[Matrix, Matrix, Matrix, Matrix]:

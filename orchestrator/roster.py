@@ -11,7 +11,7 @@ from typing import Protocol
 
 from coterie.errors import ContextLengthExceeded, EngineError, NoExpertAvailable, UnknownModel
 from coterie.ports import Engine
-from coterie.types import Expert, Profile, Question, Sampling
+from coterie.types import Expert, Question, Sampling
 from orchestrator.inquiry import Inquiry
 from orchestrator.routing import Pool
 from skills.knowledge import Knowledge
@@ -34,8 +34,8 @@ class Snapshot:
     knowledge: Knowledge = field(default_factory=Knowledge)
 
     @classmethod
-    def of(cls, experts: Sequence[Expert], profiles: Sequence[Profile]) -> Snapshot:
-        return cls({e.name: e for e in experts}, Knowledge.of(profiles))
+    def of(cls, experts: Sequence[Expert], knowledge: Knowledge) -> Snapshot:
+        return cls({e.name: e for e in experts}, knowledge)
 
 
 class Roster:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coterie.ports import Engine
-from coterie.types import Completion, Grade, GradedAnswer, Item, Profile, Question, Sampling
+from coterie.types import Completion, Grade, GradedAnswer, Item, Question, Sampling
 from skills.aggregation import PREFIX, Trial
-from skills.infer import Inferred
 from skills.profiler import AnswerStore, Profiler, Report
+from skills.questions import StoredQuestion
 
 Prompt = Callable[[Question, Sequence[Completion]], Question]
 """Puts several completions of one question before an expert; their order is part of the trial."""
@@ -50,16 +50,17 @@ class AggregationProfiler:
         engines: Mapping[str, Engine],
         trials: Sequence[Trial],
         report: Report = lambda progress: None,
-    ) -> tuple[Profile, ...]:
-        """Asks every engine every trial it was not asked before, then stores and returns profiles.
+    ) -> None:
+        """Asks every engine every trial it was not asked before, and stores the graded answers.
 
-        ``Profile.aggregation`` is the expert's success, pulled towards the pool's.
+        In the profiles made of them ``Profile.aggregation`` is the expert's success, pulled
+        towards the pool's.
         """
         task = _Aggregating(PREFIX + self._task, {t.item.id: t for t in trials}, self)
         profiler = Profiler(
             task, _Unskilled(), self._store, sampling=self._sampling, concurrency=self._concurrency
         )
-        return await profiler.run(engines, task.items("val"), report)
+        await profiler.run(engines, task.items("val"), report)
 
     def question(self, trial: Trial) -> Question:
         """What is asked in a trial."""
@@ -92,8 +93,10 @@ class _Aggregating:
 class _Unskilled:
     """Aggregation is one ability: its trials are not told apart by skill."""
 
-    async def infer(self, question: Question) -> Inferred:
-        return Inferred(())
+    async def read(
+        self, task: str, questions: Sequence[StoredQuestion]
+    ) -> dict[str, StoredQuestion]:
+        return {q.item: q for q in questions}
 
 
 def _completion(answer: GradedAnswer) -> Completion:

@@ -122,6 +122,11 @@ class EmbeddingInference:
             self._cache.popitem(last=False)
         return found
 
+    async def infer_many(self, questions: Sequence[Question]) -> list[Inferred]:
+        """What :meth:`infer` says of each, in one batch that leaves the cache alone."""
+        async with self._lock:
+            return await asyncio.to_thread(self.infer_all, [q.text for q in questions])
+
     def infer_all(self, texts: Sequence[str]) -> list[Inferred]:
         """Every text's skills and vector, in one batch.  Blocks."""
         vectors = self._encoder.encode(texts)

@@ -234,11 +234,12 @@ def record(
 
 async def _stored(database_url: str, task: str) -> tuple[Any, Any]:
     from coterie.db import Database
-    from skills.store import ExpertStore, ProfileStore
+    from skills.answer_store import AnswerStore
+    from skills.expert_store import ExpertStore
 
     database = Database(database_url)
     try:
-        answers = await ProfileStore(database).answers(task=task)
+        answers = await AnswerStore(database).answers(task=task)
         return answers, await ExpertStore(database).list()
     finally:
         await database.close()

@@ -57,7 +57,7 @@ def _answer(a: GradedAnswer, *, texts: bool) -> RecordedAnswer:
         a.expert,
         a.extracted,
         a.correct,
-        reading=Reading.STATED if a.extracted else Reading.NOTHING,
+        reading=a.reading if a.extracted else Reading.NOTHING,
         prompt_tokens=a.usage.prompt_tokens or None,
         completion_tokens=a.usage.completion_tokens or None,
         latency_s=a.latency_s or None,

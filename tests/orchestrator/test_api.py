@@ -265,6 +265,14 @@ async def test_the_status_page_shows_experts_as_text(service: Any) -> None:
         ("DELETE", "/admin/experts/good"),
         ("POST", "/admin/experts/good/disable"),
         ("POST", "/admin/profiles"),
+        ("GET", "/admin/profiles"),
+        ("GET", "/admin/snapshots"),
+        ("POST", "/admin/snapshots"),
+        ("POST", "/admin/snapshots/made-up/activate"),
+        ("DELETE", "/admin/snapshots/made-up"),
+        ("GET", "/admin/synonyms"),
+        ("POST", "/admin/synonyms/merge"),
+        ("POST", "/admin/synonyms/split"),
     ],
 )
 async def test_the_registry_needs_the_admin_key(service: Any, method: str, path: str) -> None:
@@ -356,21 +364,3 @@ async def test_no_key_of_an_endpoint_ever_comes_back(
             page = await service.http.get(path, headers=service.admin)
             assert secret not in page.text
         assert secret not in repr(service.parts)
-
-
-async def test_profiling_runs_in_the_service(service: Any) -> None:
-    started = await service.http.post(
-        "/admin/profiles", json={"task": "demo", "limit": 7}, headers=service.admin
-    )
-    assert started.status_code == 202
-    async with asyncio.timeout(20):
-        while True:
-            body = (await service.http.get("/admin/profiles", headers=service.admin)).json()
-            if body["profiling"]["status"] != "running":
-                break
-            await asyncio.sleep(0.05)
-    assert body["profiling"]["status"] == "done"
-    assert {p["expert"]: p["done"] for p in body["profiling"]["progress"]} == {"good": 7, "bad": 7}
-    assert body["profiles"][0]["overall"]["n"] == 7
-    unknown = await service.http.post("/admin/profiles", json={"task": "x"}, headers=service.admin)
-    assert "demo" in unknown.json()["error"]["message"]

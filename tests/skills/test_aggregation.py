@@ -21,6 +21,7 @@ from coterie.types import (
 )
 from skills.aggregation import Trial, trials_of
 from skills.aggregation_profiler import AggregationProfiler
+from skills.estimate import profiles_of
 
 ITEMS = [Item(f"i{n}", Question.of(f"{n} + 1"), str(n + 1), "sum") for n in range(12)]
 
@@ -83,21 +84,12 @@ class Kept:
     """An answer store in memory."""
 
     kept: list[GradedAnswer] = field(default_factory=list)
-    profiles: Sequence[Profile] = ()
 
     async def answered_items(self, expert: str, task: str) -> set[str]:
         return {a.item for a in self.kept if (a.expert, a.task) == (expert, task)}
 
     async def save_answers(self, answers: Sequence[GradedAnswer]) -> None:
         self.kept.extend(answers)
-
-    async def answers(
-        self, expert: str | None = None, task: str | None = None
-    ) -> list[GradedAnswer]:
-        return list(self.kept)
-
-    async def save_profiles(self, profiles: Sequence[Profile]) -> None:
-        self.profiles = profiles
 
 
 @dataclass
@@ -126,8 +118,8 @@ def grade(item: Item, output: str) -> Grade:
 
 async def run(store: Kept, trials: Sequence[Trial], *engines: Chooser) -> dict[str, Profile]:
     profiler = AggregationProfiler("sums", prompt, grade, store)
-    found = await profiler.run({e.name: e for e in engines}, trials)  # type: ignore[misc]
-    return {p.expert: p for p in found}
+    await profiler.run({e.name: e for e in engines}, trials)  # type: ignore[misc]
+    return {p.expert: p for p in profiles_of(store.kept)}
 
 
 async def test_who_finds_the_right_one_aggregates_well() -> None:
