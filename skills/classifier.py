@@ -27,7 +27,7 @@ from skills.softmax import cross_entropy, fit_softmax, softmax, temperature, wit
 
 FOLDS = 5
 KERNELS = tuple(Kernel(k, t) for k, t in product((10, 20, 40, 80), (0.05, 0.1, 0.2)))
-STRENGTHS = (0.3, 1.0, 3.0)
+STRENGTHS = (0.1, 0.3, 1.0, 3.0)
 PENALTIES = (2.0, 0.5, 0.125, 0.03)
 """λ, strongest first: each fit starts from the one before."""
 

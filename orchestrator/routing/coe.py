@@ -4,7 +4,8 @@ Source: Composition of Experts (arXiv 2412.01868).  Two steps: a classifier sort
 category (:mod:`skills.classifier`), and a mixed-integer program has decided beforehand which expert
 serves which category (:mod:`orchestrator.routing.mapping`).  Prompts the classifier is unsure of
 (entropy above a threshold) go to a *general* category, a row of the mapping like any other
-(Robust-CoE).
+(Robust-CoE).  The threshold is the one under which the selected experts are most often right on
+held-out questions, if that gain is larger than its standard error; else nobody is general.
 
 How good an expert is at a category, w_ce, is its shrunken rate over the remembered questions that
 the classifier *would sort there*, each classified without having been seen: what counts is who does
@@ -44,7 +45,7 @@ from skills.evidence import (
 from skills.knowledge import Knowledge
 
 GENERAL = "general (uncertain)"
-STRENGTHS = (2.0, 5.0, 10.0, 20.0, 40.0)
+STRENGTHS = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
 UNSURE = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4)
 """The shares of most uncertain prompts that are tried as general; nobody is tried first."""
 UNSEEN = 0.5
@@ -59,7 +60,8 @@ class Rates:
 
     ``categories``: (c), the last one general; ``threshold``: the entropy in nats above which a
     prompt is general; ``strength``: how many answers the overall rate counts for; ``share``: (c);
-    ``value``: (c, e) w_ce; ``sd``: (c, e).
+    ``value``: (c, e) w_ce, and ``sd`` its spread; ``length``: (c, e) how long an expert's answers
+    are, as a multiple of what they are over all.
     """
 
     categories: tuple[str, ...]
@@ -68,6 +70,7 @@ class Rates:
     share: Matrix
     value: Matrix
     sd: Matrix
+    length: Matrix
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,7 +180,7 @@ def _plan(pool: Pool, policy: Policy) -> Plan:
     program = Program(
         rates.value,
         rates.share,
-        pool.costs.expected,
+        rates.length * pool.costs.expected,
         np.array(pool.hosting.engine),
         np.array(pool.hosting.memory_gb),
     )
@@ -186,7 +189,6 @@ def _plan(pool: Pool, policy: Policy) -> Plan:
     inside = Pool([pool.experts[i] for i in hosted], pool.knowledge)
     value = rates.value[:, hosted]
     serving = np.searchsorted(hosted, found.serving)
-    chosen = np.arange(len(value)), found.serving
     return Plan(
         inside,
         rates.categories,
@@ -194,8 +196,8 @@ def _plan(pool: Pool, policy: Policy) -> Plan:
         value,
         rates.sd[:, hosted],
         tuple(_order(v, int(s), inside) for v, s in zip(value, serving, strict=True)),
-        float(rates.share @ pool.costs.expected[found.serving]),
-        float(rates.share @ rates.value[chosen]),
+        program.mean(program.cost, found.serving),
+        program.mean(program.value, found.serving),
     )
 
 
@@ -208,8 +210,9 @@ def _rates(pool: Pool) -> Rates:
     fitted = classifier_of(pool.knowledge)
     overall, sd = pool.table.mean[:1], pool.table.sd[:1]
     if fitted is None or pool.knowledge.memory is None:
-        return Rates((GENERAL,), -math.inf, 0.0, np.ones(1), overall, sd)
-    correct = pool.knowledge.memory.of_experts(pool.names).correct
+        return Rates((GENERAL,), -math.inf, 0.0, np.ones(1), overall, sd, np.ones_like(sd))
+    memory = pool.knowledge.memory.of_experts(pool.names)
+    correct = memory.correct
     counts, n = counts_of(correct), len(fitted.classifier.names)
     unsure = entropies(fitted.held_out)
 
@@ -221,8 +224,11 @@ def _rates(pool: Pool) -> Rates:
         return rate(others, overall, strength)
 
     strength = min(STRENGTHS, key=lambda s: log_loss(held_out(math.inf, s), correct))
+    alone = _selected(held_out(math.inf, strength), correct)
     thresholds = (math.inf, *(float(np.quantile(unsure, 1 - share)) for share in UNSURE))
-    threshold = max(thresholds, key=lambda t: _selected(held_out(t, strength), correct))
+    threshold = max(
+        thresholds, key=lambda t: _sure_gain(_selected(held_out(t, strength), correct), alone)
+    )
     found = cells(threshold)
     total = cell_counts(found, counts, n + 1)
     share = np.bincount(found, minlength=n + 1) + UNSEEN
@@ -234,14 +240,31 @@ def _rates(pool: Pool) -> Rates:
         share / share.sum(),
         value,
         spread(value, total, strength),
+        _lengths(found, memory.tokens, n + 1, strength),
     )
 
 
-def _selected(value: Matrix, correct: NDArray[np.float32]) -> float:
-    """How often the expert with the highest value, (q, e), is right where it was graded."""
+def _lengths(
+    cells: NDArray[np.intp], tokens: NDArray[np.float32], n: int, strength: float
+) -> Matrix:
+    """(n, e) the mean length of answers in each cell as a multiple of the expert's overall mean,
+    shrunk to 1; 1 where no length is known."""
+    total, e = counts_of(tokens).sum(axis=0, dtype=np.float64), tokens.shape[1]
+    mean = total[:e] / np.maximum(total[e:], 1)
+    relative = counts_of(np.asarray(tokens / np.where(mean > 0, mean, 1), dtype=np.float32))
+    return rate(cell_counts(cells, relative, n), np.ones(e), strength)
+
+
+def _selected(value: Matrix, correct: NDArray[np.float32]) -> Matrix:
+    """(q) whether the expert with the highest value, (q, e), is right; ungraded is wrong."""
     picked = correct[np.arange(len(value)), value.argmax(axis=1)]
-    graded = picked[~np.isnan(picked)]
-    return float(graded.mean()) if len(graded) else 0.0
+    return np.asarray(np.nan_to_num(picked), dtype=np.float64)
+
+
+def _sure_gain(right: Matrix, before: Matrix) -> float:
+    """How much more often right than before, less one standard error of that difference."""
+    gain = right - before
+    return float(gain.mean() - gain.std() / math.sqrt(len(gain)))
 
 
 # --- a decision ---------------------------------------------------------------------------------
