@@ -30,9 +30,9 @@ from orchestrator.routing.base import (
     Ranking,
     Router,
     ranked,
-    unlike_memory,
 )
 from orchestrator.routing.mapping import Program, assign
+from orchestrator.routing.neighbours import unlike_memory
 from skills.classifier import Fitted, entropies, entropy, fit_classifier
 from skills.evidence import (
     cell_counts,
