@@ -153,11 +153,12 @@ def fit_classifier(memory: Memory, *, seed: int = 0) -> Fitted | None:
     if len(names) < 2 or len({memory.items[i] for i in labelled}) < FOLDS:
         return None
     number = {name: i for i, name in enumerate(names)}
+    fold = folds(memory.items, FOLDS, seed)
     data = _Labelled(
         names,
         memory.vectors[labelled],
         np.array([number[memory.categories[i]] for i in labelled], dtype=np.intp),
-        folds([memory.items[i] for i in labelled], FOLDS, seed),
+        fold[labelled],
     )
     linear, neighbours = _linear(data), _neighbours(data)
     gain = _losses(linear[2], data.labels) - _losses(neighbours[2], data.labels)
@@ -167,7 +168,7 @@ def fit_classifier(memory: Memory, *, seed: int = 0) -> Fitted | None:
     return Fitted(
         classifier,
         _for_all(memory, classifier, labelled, held_out),
-        folds(memory.items, FOLDS, seed),
+        fold,
         tuple(fit for fit, _, _ in tried),
     )
 

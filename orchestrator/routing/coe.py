@@ -4,17 +4,12 @@ Source: Composition of Experts (arXiv 2412.01868).  Two steps: a classifier sort
 category (:mod:`skills.classifier`), and a mixed-integer program has decided beforehand which expert
 serves which category (:mod:`orchestrator.routing.mapping`).  Prompts the classifier is unsure of
 (entropy above a threshold) go to a *general* category, a row of the mapping like any other
-(Robust-CoE).  The threshold is the one under which the selected experts are most often right on
-held-out questions, if that gain is larger than its standard error; else nobody is general.
-
-How good an expert is at a category, w_ce, is its shrunken rate over the remembered questions that
-the classifier *would sort there*, each classified without having been seen: what counts is who does
-well on what arrives, wrongly sorted prompts included.  The score is Σ_c P(c | prompt) w_ce.
+(Robust-CoE).  How good an expert is at a category, w_ce, and when a prompt is uncertain, are
+learned in :mod:`skills.category_rates`.  The score is Σ_c P(c | prompt) w_ce.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -33,44 +28,11 @@ from orchestrator.routing.base import (
 )
 from orchestrator.routing.mapping import Program, assign
 from orchestrator.routing.neighbours import unlike_memory
-from skills.classifier import Fitted, entropies, entropy, fit_classifier
-from skills.evidence import (
-    cell_counts,
-    counts_of,
-    counts_of_others,
-    log_loss,
-    rate,
-    spread,
-)
+from skills.category_rates import GENERAL, CategoryRates, category_rates
+from skills.classifier import Fitted, entropy, fit_classifier
 from skills.knowledge import Knowledge
 
-GENERAL = "general (uncertain)"
-STRENGTHS = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
-UNSURE = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4)
-"""The shares of most uncertain prompts that are tried as general; nobody is tried first."""
-UNSEEN = 0.5
-"""What is added to each category's count of prompts, so that each has an expert worth having."""
-
 Matrix = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rates:
-    """How the experts of a pool do on what is sorted into each category.
-
-    ``categories``: (c), the last one general; ``threshold``: the entropy in nats above which a
-    prompt is general; ``strength``: how many answers the overall rate counts for; ``share``: (c);
-    ``value``: (c, e) w_ce, and ``sd`` its spread; ``length``: (c, e) how long an expert's answers
-    are, as a multiple of what they are over all.
-    """
-
-    categories: tuple[str, ...]
-    threshold: float
-    strength: float
-    share: Matrix
-    value: Matrix
-    sd: Matrix
-    length: Matrix
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,9 +125,17 @@ def classifier_of(knowledge: Knowledge) -> Fitted | None:
     return knowledge.once(("classifier",), lambda: fit_classifier(memory))
 
 
-def rates_of(pool: Pool) -> Rates:
+def rates_of(pool: Pool) -> CategoryRates:
     """How the pool's experts do on each category."""
     return pool.knowledge.once(("coe rates", pool.names), lambda: _rates(pool))
+
+
+def _rates(pool: Pool) -> CategoryRates:
+    fitted, memory = classifier_of(pool.knowledge), pool.knowledge.memory
+    overall, sd = pool.table.mean[0], pool.table.sd[0]
+    if fitted is None or memory is None:
+        return CategoryRates.overall(overall, sd)
+    return category_rates(fitted, memory.of_experts(pool.names), overall)
 
 
 def plan_of(pool: Pool, policy: Policy) -> Plan:
@@ -204,67 +174,6 @@ def _plan(pool: Pool, policy: Policy) -> Plan:
 def _order(value: Matrix, serving: int, pool: Pool) -> tuple[int, ...]:
     best_first = np.lexsort((pool.thrift, -value)).tolist()
     return (serving, *(i for i in best_first if i != serving))
-
-
-def _rates(pool: Pool) -> Rates:
-    fitted = classifier_of(pool.knowledge)
-    overall, sd = pool.table.mean[:1], pool.table.sd[:1]
-    if fitted is None or pool.knowledge.memory is None:
-        return Rates((GENERAL,), -math.inf, 0.0, np.ones(1), overall, sd, np.ones_like(sd))
-    memory = pool.knowledge.memory.of_experts(pool.names)
-    correct = memory.correct
-    counts, n = counts_of(correct), len(fitted.classifier.names)
-    unsure = entropies(fitted.held_out)
-
-    def cells(threshold: float) -> NDArray[np.intp]:
-        return np.where(unsure > threshold, n, fitted.held_out.argmax(axis=1))
-
-    def held_out(threshold: float, strength: float) -> Matrix:
-        others = counts_of_others(cells(threshold), fitted.fold, counts)
-        return rate(others, overall, strength)
-
-    strength = min(STRENGTHS, key=lambda s: log_loss(held_out(math.inf, s), correct))
-    alone = _selected(held_out(math.inf, strength), correct)
-    thresholds = (math.inf, *(float(np.quantile(unsure, 1 - share)) for share in UNSURE))
-    threshold = max(
-        thresholds, key=lambda t: _sure_gain(_selected(held_out(t, strength), correct), alone)
-    )
-    found = cells(threshold)
-    total = cell_counts(found, counts, n + 1)
-    share = np.bincount(found, minlength=n + 1) + UNSEEN
-    value = rate(total, overall, strength)
-    return Rates(
-        (*fitted.classifier.names, GENERAL),
-        threshold,
-        strength,
-        share / share.sum(),
-        value,
-        spread(value, total, strength),
-        _lengths(found, memory.tokens, n + 1, strength),
-    )
-
-
-def _lengths(
-    cells: NDArray[np.intp], tokens: NDArray[np.float32], n: int, strength: float
-) -> Matrix:
-    """(n, e) the mean length of answers in each cell as a multiple of the expert's overall mean,
-    shrunk to 1; 1 where no length is known."""
-    total, e = counts_of(tokens).sum(axis=0, dtype=np.float64), tokens.shape[1]
-    mean = total[:e] / np.maximum(total[e:], 1)
-    relative = counts_of(np.asarray(tokens / np.where(mean > 0, mean, 1), dtype=np.float32))
-    return rate(cell_counts(cells, relative, n), np.ones(e), strength)
-
-
-def _selected(value: Matrix, correct: NDArray[np.float32]) -> Matrix:
-    """(q) whether the expert with the highest value, (q, e), is right; ungraded is wrong."""
-    picked = correct[np.arange(len(value)), value.argmax(axis=1)]
-    return np.asarray(np.nan_to_num(picked), dtype=np.float64)
-
-
-def _sure_gain(right: Matrix, before: Matrix) -> float:
-    """How much more often right than before, less one standard error of that difference."""
-    gain = right - before
-    return float(gain.mean() - gain.std() / math.sqrt(len(gain)))
 
 
 # --- a decision ---------------------------------------------------------------------------------
