@@ -18,8 +18,8 @@ OVERALL_STRENGTH, SKILL_STRENGTH = 2.0, 4.0
 """Graded answers that pull an expert's overall rate to one half, and its skills' to the overall."""
 
 
-def counts_of(correct: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(q, 2e) the counts of single answers, from 1, 0 or NaN in (q, e)."""
+def counts_of(correct: Floats) -> NDArray[np.float32]:
+    """(q, 2e) the counts of single answers, from 1, 0 or NaN (not graded) in (q, e)."""
     graded = ~np.isnan(correct)
     return np.hstack([np.where(graded, correct, 0), graded]).astype(np.float32)
 
@@ -39,7 +39,10 @@ def spread(mean: Floats, counts: Floats, strength: float) -> NDArray[np.float64]
 def cell_counts(cells: NDArray[np.intp], counts: Floats, n: int) -> NDArray[np.float64]:
     """(n, m) the sums of ``counts``, (q, m), over the questions of each of ``n`` cells."""
     found = np.zeros((n, counts.shape[1]))
-    np.add.at(found, cells, counts)
+    if len(cells):
+        order = np.argsort(cells, kind="stable")
+        present, starts = np.unique(cells[order], return_index=True)
+        found[present] = np.add.reduceat(counts[order], starts, axis=0, dtype=np.float64)
     return found
 
 

@@ -34,8 +34,10 @@ from skills.folds import groups_of
 from skills.memory import Memory
 from skills.neighbours import HeldOut, Kernel, Neighbours
 
-KERNELS = tuple(Kernel(k, t) for k, t in product((16, 32, 64, 128), (0.05, 0.1, 0.2, 1.0)))
-STRENGTHS = (2.0, 5.0, 10.0, 20.0, 40.0)
+KERNELS = tuple(
+    Kernel(k, t) for k, t in product((16, 32, 64, 128, 256), (0.05, 0.1, 0.15, 0.2, 1.0))
+)
+STRENGTHS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
 CLUSTERS = (8, 16, 32, 64)
 SMALLEST_CLUSTER = 8
 """Fewer clusters are tried where they would hold fewer questions than this on average."""
@@ -98,9 +100,9 @@ class Recollection:
     strength: float
     source: Neighbours | ByCluster
 
-    def counts(self, vector: NDArray[np.float32]) -> NDArray[np.floating]:
+    def counts(self, vector: NDArray[np.float32]) -> NDArray[np.float64]:
         """(2e) how many similar answers were right, and how many were graded; weighted."""
-        return self.source.sums(vector)
+        return self.source.sums(vector).astype(np.float64)
 
 
 def recall(memory: Memory, *, seed: int = 0) -> Recall:

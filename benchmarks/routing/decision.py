@@ -33,15 +33,15 @@ def main() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     rng = np.random.default_rng(0)
     pool, queries = a_pool(rng), some_queries(rng, args.decisions)
-    bound = percentiles(gathers(pool, queries))
-    print("| strategy | prepared in s | p50 ms | p99 ms | explained too: p50 ms | p99 ms |")
-    print("|---|---|---|---|---|---|")
-    print(f"| bound: gather, sum and sort alone | – | {bound[0]:.4f} | {bound[1]:.4f} | – | – |")
-    figures = {"bound": {"p50_ms": bound[0], "p99_ms": bound[1]}}
+    figures = {"bound": percentiles("", [gathers(pool, query) for query in queries])}
     for name in STRATEGIES:
         figures[name] = measure(name, pool, queries)
-        cells = " | ".join(f"{value:.4f}" for value in figures[name].values())
-        print(f"| {name} | {cells} |", flush=True)
+    columns = list(figures["symbolic"])
+    print(f"| strategy | {' | '.join(columns)} |")
+    print("|---" * (len(columns) + 1) + "|")
+    for name, found in figures.items():
+        cells = (f"{found[column]:.4f}" if column in found else "–" for column in columns)
+        print(f"| {name} | {' | '.join(cells)} |")
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2))
 
@@ -54,41 +54,42 @@ def measure(name: str, pool: Pool, queries: Sequence[Query]) -> dict[str, float]
     prepared = time.perf_counter() - started
     for query in queries[:500]:  # warm
         router.route(query, pool, policy)
-    plain, explained = [], []
+    decided, explained = [], []
     for query in queries:
-        started = time.perf_counter()
+        start = now()
         route = router.route(query, pool, policy)
-        decided = time.perf_counter()
+        decided.append(now() - start)
         _ = [candidate.reason for candidate in route.candidates[: len(route.chosen)]]
-        explained.append(time.perf_counter() - started)
-        plain.append(decided - started)
-    p50, p99 = percentiles(plain)
-    with_p50, with_p99 = percentiles(explained)
+        explained.append(now() - start)
     return {
-        "prepare_s": prepared,
-        "p50_ms": p50,
-        "p99_ms": p99,
-        "explained_p50_ms": with_p50,
-        "explained_p99_ms": with_p99,
+        "prepare s": prepared,
+        **percentiles("", decided),
+        **percentiles("with reasons ", explained),
     }
 
 
-def gathers(pool: Pool, queries: Sequence[Query]) -> list[float]:
-    """Seconds of the least that any ranking by skills must do: read, sum, sort."""
-    mean, took = pool.table.mean, []
-    for query in queries:
-        rows = [pool.table.rows[s.skill] for s in query.skills]
-        weights = np.array([s.weight for s in query.skills])
-        started = time.perf_counter()
-        np.argsort(-(weights @ mean[rows]))
-        took.append(time.perf_counter() - started)
-    return took
+def gathers(pool: Pool, query: Query) -> NDArray[np.float64]:
+    """What any ranking by skills must do at least takes: read, sum, sort."""
+    rows = [pool.table.rows[s.skill] for s in query.skills]
+    weights = np.array([s.weight for s in query.skills])
+    start = now()
+    np.argsort(-(weights @ pool.table.mean[rows]))
+    return now() - start
 
 
-def percentiles(seconds: Sequence[float]) -> tuple[float, float]:
-    """Median and 99th percentile, in milliseconds."""
-    p50, p99 = np.percentile(np.array(seconds) * 1000, [50, 99])
-    return float(p50), float(p99)
+def now() -> NDArray[np.float64]:
+    """Seconds on the wall, and of this thread's own work."""
+    return np.array([time.perf_counter(), time.thread_time()])
+
+
+def percentiles(label: str, seconds: Sequence[NDArray[np.float64]]) -> dict[str, float]:
+    """Median and 99th percentile in milliseconds, and the latter of the thread's own work."""
+    wall, own = (np.array(seconds) * 1000).T
+    return {
+        f"{label}p50 ms": float(np.percentile(wall, 50)),
+        f"{label}p99 ms": float(np.percentile(wall, 99)),
+        f"{label}own p99 ms": float(np.percentile(own, 99)),
+    }
 
 
 # --- what is routed -----------------------------------------------------------------------------

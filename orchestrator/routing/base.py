@@ -263,21 +263,6 @@ def ranked(
     return Ranking(pool, success, make)
 
 
-def unlike_memory(query: Query, pool: Pool) -> str:
-    """Why the query cannot be compared to the remembered questions; nothing where it can."""
-    memory = pool.knowledge.memory
-    if memory is None or not len(memory):
-        return "no graded question is remembered"
-    if query.vector is None:
-        return "the question has no embedding"
-    if len(query.vector) != memory.vectors.shape[1]:
-        return (
-            f"its embedding has {len(query.vector)} numbers and remembered ones have "
-            f"{memory.vectors.shape[1]}"
-        )
-    return ""
-
-
 def skill_terms(skills: Sequence[SkillWeight], table: Table, column: int) -> tuple[Term, ...]:
     """What each skill adds to the expected success of one expert."""
     if table.n[0, column] == 0:

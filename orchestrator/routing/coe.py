@@ -4,16 +4,12 @@ Source: Composition of Experts (arXiv 2412.01868).  Two steps: a classifier sort
 category (:mod:`skills.classifier`), and a mixed-integer program has decided beforehand which expert
 serves which category (:mod:`orchestrator.routing.mapping`).  Prompts the classifier is unsure of
 (entropy above a threshold) go to a *general* category, a row of the mapping like any other
-(Robust-CoE).
-
-How good an expert is at a category, w_ce, is its shrunken rate over the remembered questions that
-the classifier *would sort there*, each classified without having been seen: what counts is who does
-well on what arrives, wrongly sorted prompts included.  The score is Σ_c P(c | prompt) w_ce.
+(Robust-CoE).  How good an expert is at a category, w_ce, and when a prompt is uncertain, are
+learned in :mod:`skills.category_rates`.  The score is Σ_c P(c | prompt) w_ce.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -29,45 +25,14 @@ from orchestrator.routing.base import (
     Ranking,
     Router,
     ranked,
-    unlike_memory,
 )
 from orchestrator.routing.mapping import Program, assign
-from skills.classifier import Fitted, entropies, entropy, fit_classifier
-from skills.evidence import (
-    cell_counts,
-    counts_of,
-    counts_of_others,
-    log_loss,
-    rate,
-    spread,
-)
+from orchestrator.routing.neighbours import unlike_memory
+from skills.category_rates import GENERAL, CategoryRates, category_rates
+from skills.classifier import Fitted, entropy, fit_classifier
 from skills.knowledge import Knowledge
 
-GENERAL = "general (uncertain)"
-STRENGTHS = (2.0, 5.0, 10.0, 20.0, 40.0)
-UNSURE = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4)
-"""The shares of most uncertain prompts that are tried as general; nobody is tried first."""
-UNSEEN = 0.5
-"""What is added to each category's count of prompts, so that each has an expert worth having."""
-
 Matrix = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rates:
-    """How the experts of a pool do on what is sorted into each category.
-
-    ``categories``: (c), the last one general; ``threshold``: the entropy in nats above which a
-    prompt is general; ``strength``: how many answers the overall rate counts for; ``share``: (c);
-    ``value``: (c, e) w_ce; ``sd``: (c, e).
-    """
-
-    categories: tuple[str, ...]
-    threshold: float
-    strength: float
-    share: Matrix
-    value: Matrix
-    sd: Matrix
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,9 +125,17 @@ def classifier_of(knowledge: Knowledge) -> Fitted | None:
     return knowledge.once(("classifier",), lambda: fit_classifier(memory))
 
 
-def rates_of(pool: Pool) -> Rates:
+def rates_of(pool: Pool) -> CategoryRates:
     """How the pool's experts do on each category."""
     return pool.knowledge.once(("coe rates", pool.names), lambda: _rates(pool))
+
+
+def _rates(pool: Pool) -> CategoryRates:
+    fitted, memory = classifier_of(pool.knowledge), pool.knowledge.memory
+    overall, sd = pool.table.mean[0], pool.table.sd[0]
+    if fitted is None or memory is None:
+        return CategoryRates.overall(overall, sd)
+    return category_rates(fitted, memory.of_experts(pool.names), overall)
 
 
 def plan_of(pool: Pool, policy: Policy) -> Plan:
@@ -177,7 +150,7 @@ def _plan(pool: Pool, policy: Policy) -> Plan:
     program = Program(
         rates.value,
         rates.share,
-        pool.costs.expected,
+        rates.length * pool.costs.expected,
         np.array(pool.hosting.engine),
         np.array(pool.hosting.memory_gb),
     )
@@ -186,7 +159,6 @@ def _plan(pool: Pool, policy: Policy) -> Plan:
     inside = Pool([pool.experts[i] for i in hosted], pool.knowledge)
     value = rates.value[:, hosted]
     serving = np.searchsorted(hosted, found.serving)
-    chosen = np.arange(len(value)), found.serving
     return Plan(
         inside,
         rates.categories,
@@ -194,54 +166,14 @@ def _plan(pool: Pool, policy: Policy) -> Plan:
         value,
         rates.sd[:, hosted],
         tuple(_order(v, int(s), inside) for v, s in zip(value, serving, strict=True)),
-        float(rates.share @ pool.costs.expected[found.serving]),
-        float(rates.share @ rates.value[chosen]),
+        program.mean(program.cost, found.serving),
+        program.mean(program.value, found.serving),
     )
 
 
 def _order(value: Matrix, serving: int, pool: Pool) -> tuple[int, ...]:
     best_first = np.lexsort((pool.thrift, -value)).tolist()
     return (serving, *(i for i in best_first if i != serving))
-
-
-def _rates(pool: Pool) -> Rates:
-    fitted = classifier_of(pool.knowledge)
-    overall, sd = pool.table.mean[:1], pool.table.sd[:1]
-    if fitted is None or pool.knowledge.memory is None:
-        return Rates((GENERAL,), -math.inf, 0.0, np.ones(1), overall, sd)
-    correct = pool.knowledge.memory.of_experts(pool.names).correct
-    counts, n = counts_of(correct), len(fitted.classifier.names)
-    unsure = entropies(fitted.held_out)
-
-    def cells(threshold: float) -> NDArray[np.intp]:
-        return np.where(unsure > threshold, n, fitted.held_out.argmax(axis=1))
-
-    def held_out(threshold: float, strength: float) -> Matrix:
-        others = counts_of_others(cells(threshold), fitted.fold, counts)
-        return rate(others, overall, strength)
-
-    strength = min(STRENGTHS, key=lambda s: log_loss(held_out(math.inf, s), correct))
-    thresholds = (math.inf, *(float(np.quantile(unsure, 1 - share)) for share in UNSURE))
-    threshold = max(thresholds, key=lambda t: _selected(held_out(t, strength), correct))
-    found = cells(threshold)
-    total = cell_counts(found, counts, n + 1)
-    share = np.bincount(found, minlength=n + 1) + UNSEEN
-    value = rate(total, overall, strength)
-    return Rates(
-        (*fitted.classifier.names, GENERAL),
-        threshold,
-        strength,
-        share / share.sum(),
-        value,
-        spread(value, total, strength),
-    )
-
-
-def _selected(value: Matrix, correct: NDArray[np.float32]) -> float:
-    """How often the expert with the highest value, (q, e), is right where it was graded."""
-    picked = correct[np.arange(len(value)), value.argmax(axis=1)]
-    graded = picked[~np.isnan(picked)]
-    return float(graded.mean()) if len(graded) else 0.0
 
 
 # --- a decision ---------------------------------------------------------------------------------

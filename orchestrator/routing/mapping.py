@@ -3,10 +3,10 @@
 With x_ce = 1 where expert e serves category c, and y_m = 1 where engine m is hosted:
 
     maximise    Σ_c p_c Σ_e w_ce x_ce
-    subject to  Σ_e x_ce = 1                        every category has one expert
-                x_ce ≤ y_m(e)                       which runs on a hosted engine
-                Σ_m memory_m y_m ≤ hosting_gb       if there is such a budget
-                Σ_c p_c Σ_e cost_e x_ce ≤ mean_cost if there is such a budget
+    subject to  Σ_e x_ce = 1                           every category has one expert
+                x_ce ≤ y_m(e)                          which runs on a hosted engine
+                Σ_m memory_m y_m ≤ hosting_gb          if there is such a budget
+                Σ_c p_c Σ_e cost_ce x_ce ≤ mean_cost   if there is such a budget
 
 p_c is how frequent the category is, w_ce how good the expert is at it.  Source: Composition of
 Experts (arXiv 2412.01868), whose program bounds parameters; the mean cost is our addition, and
@@ -27,26 +27,26 @@ SCALE = 1e3
 """HiGHS allows 1e-6 of slack, whatever a row's unit: budgets are scaled to 1e3, so that what is
 over by more than a billionth is refused, and so is the objective."""
 
+Matrix = NDArray[np.float64]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
     """What is to be mapped.
 
-    ``value``: (c, e); ``share``: (c), sums to 1; ``cost``: (e), infinite where unknown;
+    ``value`` and ``cost``: (c, e), costs infinite where unknown; ``share``: (c), sums to 1;
     ``engine``: (e) each expert's, by number; ``memory_gb``: (m) by engine, infinite where unknown.
     """
 
-    value: NDArray[np.float64]
-    share: NDArray[np.float64]
-    cost: NDArray[np.float64]
+    value: Matrix
+    share: Matrix
+    cost: Matrix
     engine: NDArray[np.intp]
-    memory_gb: NDArray[np.float64]
+    memory_gb: Matrix
 
-    def affordable(self, hosting_gb: float | None, mean_cost: float | None) -> NDArray[np.bool_]:
-        """(e) which experts are within both budgets, each taken alone."""
-        fits = self.memory_gb[self.engine] <= (math.inf if hosting_gb is None else hosting_gb)
-        cheap = self.cost <= (math.inf if mean_cost is None else mean_cost)
-        return np.asarray(fits & cheap)
+    def mean(self, amount: Matrix, serving: NDArray[np.intp]) -> float:
+        """Σ_c p_c amount_c,serving(c): what a prompt takes on average."""
+        return float(self.share @ amount[np.arange(len(serving)), serving])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,59 +65,66 @@ def assign(
     Memory that the mapping leaves over hosts the next best experts.  Equal values go to the expert
     that comes first, unless a mean cost decides.
     """
-    _check(program, hosting_gb, mean_cost)
-    everyone = np.ones(len(program.cost), dtype=np.bool_)
+    everyone = np.ones(len(program.engine), dtype=np.bool_)
     if hosting_gb is None and mean_cost is None:
         return Assignment(program.value.argmax(axis=1), everyone)
-    serving = _solve(program, hosting_gb, mean_cost)
+    serving = _solve(program, program.value, hosting_gb, mean_cost)
+    if serving is None:
+        raise _infeasible(program, hosting_gb, mean_cost)
     hosted = everyone if hosting_gb is None else _filled(program, serving, hosting_gb)
     if mean_cost is None:
         serving = np.where(hosted, program.value, -np.inf).argmax(axis=1)
     return Assignment(serving, hosted)
 
 
-def _solve(program: Program, hosting_gb: float | None, mean_cost: float | None) -> NDArray[np.intp]:
+def _solve(
+    program: Program, value: Matrix, hosting_gb: float | None, mean_cost: float | None
+) -> NDArray[np.intp] | None:
+    """(c) who serves each category so that Σ p w is highest; None where no mapping is allowed.
+
+    Under a budget, what has no known size or cost serves nobody.
+    """
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csr_array, eye_array, hstack, kron
 
-    (c, e), m = program.value.shape, len(program.memory_gb)
-    # An expert beyond a budget on its own is in no mapping under the memory budget; under the mean
-    # cost it may still serve a rare category.  What has no known size or cost never counts.
-    memory, cost = _known(program.memory_gb, hosting_gb), _known(program.cost, mean_cost)
+    (c, e), m = value.shape, len(program.memory_gb)
     runs_on = csr_array((np.ones(e), (np.arange(e), program.engine)), shape=(e, m))
     rows = [
         LinearConstraint(hstack([kron(eye_array(c), np.ones((1, e))), csr_array((c, m))]), 1, 1),
         LinearConstraint(hstack([eye_array(c * e), -kron(np.ones((c, 1)), runs_on)]), -np.inf, 0),
     ]
+    known = np.ones(c * e + m)
     if hosting_gb is not None:
-        row = _row(memory, hosting_gb)
+        known[c * e :] = np.isfinite(program.memory_gb)
+        row = _row(_finite(program.memory_gb), hosting_gb)
         rows.append(LinearConstraint(hstack([csr_array((1, c * e)), row]), -np.inf, SCALE))
     if mean_cost is not None:
-        row = _row(np.kron(program.share, cost), mean_cost)
+        known[: c * e] = np.isfinite(program.cost).ravel()
+        row = _row((program.share[:, None] * _finite(program.cost)).ravel(), mean_cost)
         rows.append(LinearConstraint(hstack([row, csr_array((1, m))]), -np.inf, SCALE))
-    gain = (program.share[:, None] * program.value).ravel() * SCALE
-    most = np.concatenate([np.tile(np.isfinite(cost), c), np.isfinite(memory)]).astype(float)
+    gain = (program.share[:, None] * _finite(value)).ravel() * SCALE
     found = milp(
         np.concatenate([-gain, np.zeros(m)]),
         integrality=np.ones(c * e + m),
-        bounds=Bounds(0, most),
+        bounds=Bounds(0, known),
         constraints=rows,
         options={"mip_rel_gap": 0},
     )
     if found.x is None:
-        raise RuntimeError(f"HiGHS found no mapping where there is one: {found.message}")
+        return None
     return np.asarray(found.x[: c * e].reshape(c, e).argmax(axis=1))
 
 
-def _known(amount: NDArray[np.float64], budget: float | None) -> NDArray[np.float64]:
-    """``amount``, or nothing of it where it is not bounded."""
-    return np.zeros_like(amount) if budget is None else amount
-
-
-def _row(amount: NDArray[np.floating], budget: float) -> NDArray[np.float64]:
+def _row(amount: Matrix, budget: float) -> Matrix:
     """(1, n) ``amount`` in units of which the budget is ``SCALE``; twice that is enough of more."""
-    scaled = np.minimum(amount / budget, 2.0) if budget > 0 else np.where(amount > 0, 2.0, 0.0)
-    return np.asarray(scaled[None] * SCALE)
+    if budget > 0:
+        return np.asarray(np.minimum(amount / budget, 2.0)[None] * SCALE)
+    return np.where(amount > budget, 2 * SCALE, 0.0)[None]
+
+
+def _finite(amount: Matrix) -> Matrix:
+    """``amount``, and 0 where it is not known: the bounds of the variables see to the rest."""
+    return np.where(np.isfinite(amount), amount, 0.0)
 
 
 def _filled(program: Program, serving: NDArray[np.intp], hosting_gb: float) -> NDArray[np.bool_]:
@@ -132,21 +139,20 @@ def _filled(program: Program, serving: NDArray[np.intp], hosting_gb: float) -> N
     return np.isin(program.engine, sorted(engines))
 
 
-def _check(program: Program, hosting_gb: float | None, mean_cost: float | None) -> None:
-    """A mapping exists exactly if one expert fits both budgets: it can serve every category."""
-    if program.affordable(hosting_gb, mean_cost).any():
-        return
-    fits = program.affordable(hosting_gb, None)
-    if not fits.any():
-        least = program.memory_gb.min()
-        raise ConfigurationError(
+def _infeasible(
+    program: Program, hosting_gb: float | None, mean_cost: float | None
+) -> ConfigurationError:
+    """Which budget is too small, and how large it would have to be."""
+    if hosting_gb is not None and not (program.memory_gb <= hosting_gb).any():
+        return ConfigurationError(
             f"hosting_gb is {hosting_gb:g}, but no expert fits: "
-            + _advice("hosting_gb", least, "total_params_b")
+            + _advice("hosting_gb", float(program.memory_gb.min()), "total_params_b")
         )
-    least = program.cost[fits].min()
-    within = "" if hosting_gb is None else f" among those that fit into {hosting_gb:g} GB"
-    raise ConfigurationError(
-        f"mean_cost is {mean_cost:g}, but the cheapest expert{within} costs {least:g}: "
+    cheapest = _solve(program, -program.cost, hosting_gb, math.inf)
+    least = math.inf if cheapest is None else program.mean(program.cost, cheapest)
+    within = "" if hosting_gb is None else f" that fits into {hosting_gb:g} GB"
+    return ConfigurationError(
+        f"mean_cost is {mean_cost or 0:g}, but the cheapest mapping{within} costs {least:g}: "
         + _advice("mean_cost", least, "active_params_b, or prices")
     )
 

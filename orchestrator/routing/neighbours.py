@@ -23,7 +23,6 @@ from orchestrator.routing.base import (
     expected_success,
     rank,
     ranked,
-    unlike_memory,
 )
 from orchestrator.routing.symbolic import one_or_few
 from skills.evidence import rate, spread
@@ -45,6 +44,21 @@ class NeighboursRouter(Router):
         super().prepare(pool, policy)
         if pool.knowledge.memory is not None and len(pool.knowledge.memory):
             recollection_of(pool)
+
+
+def unlike_memory(query: Query, pool: Pool) -> str:
+    """Why the query cannot be compared to the remembered questions; nothing where it can."""
+    memory = pool.knowledge.memory
+    if memory is None or not len(memory):
+        return "no graded question is remembered"
+    if query.vector is None:
+        return "the question has no embedding"
+    if len(query.vector) != memory.vectors.shape[1]:
+        return (
+            f"its embedding has {len(query.vector)} numbers and remembered ones have "
+            f"{memory.vectors.shape[1]}"
+        )
+    return ""
 
 
 def setting_of(pool: Pool) -> Recall:

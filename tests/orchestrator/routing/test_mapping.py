@@ -22,7 +22,7 @@ def program(seed: int) -> tuple[Program, float | None, float | None]:
     found = Program(
         rng.random((c, e)).round(2),
         rng.dirichlet(np.ones(c)),
-        rng.integers(1, 10, size=e).astype(float),
+        rng.integers(1, 10, size=(c, e)).astype(float),
         engine,
         rng.integers(1, 10, size=e).astype(float),
     )
@@ -39,18 +39,14 @@ def brute_force(p: Program, hosting_gb: float | None, mean_cost: float | None) -
         serving = np.array(mapping)
         if hosting_gb is not None and memory(p, serving) > hosting_gb:
             continue
-        if mean_cost is not None and p.share @ p.cost[serving] > mean_cost:
+        if mean_cost is not None and p.mean(p.cost, serving) > mean_cost:
             continue
-        best = max(best, worth(p, serving))
+        best = max(best, p.mean(p.value, serving))
     return best
 
 
 def memory(p: Program, serving: np.ndarray) -> float:
     return float(p.memory_gb[np.unique(p.engine[serving])].sum())
-
-
-def worth(p: Program, serving: np.ndarray) -> float:
-    return float(p.share @ p.value[np.arange(len(serving)), serving])
 
 
 @settings(max_examples=200, deadline=None)
@@ -63,19 +59,19 @@ def test_the_mapping_is_the_best_within_the_budgets(seed: int) -> None:
             assign(p, hosting_gb=hosting, mean_cost=cost)
         return
     found = assign(p, hosting_gb=hosting, mean_cost=cost)
-    assert worth(p, found.serving) == pytest.approx(best, abs=1e-6)
+    assert p.mean(p.value, found.serving) == pytest.approx(best, abs=1e-6)
     assert found.hosted[found.serving].all()
     if hosting is not None:
         assert memory(p, np.flatnonzero(found.hosted)) <= hosting
     if cost is not None:
-        assert p.share @ p.cost[found.serving] <= cost * (1 + 1e-9)
+        assert p.mean(p.cost, found.serving) <= cost * (1 + 1e-9)
 
 
 def test_a_budget_that_is_met_exactly_is_met() -> None:
     p = Program(
         np.array([[0.2, 0.9], [0.3, 0.8]]),
         np.array([0.5, 0.5]),
-        np.array([1.0, 3.0]),
+        np.array([[1.0, 3.0]] * 2),
         np.arange(2),
         np.array([4.0, 8.0]),
     )
@@ -90,7 +86,7 @@ def test_memory_left_over_hosts_the_next_best() -> None:
     p = Program(
         np.array([[0.9, 0.5, 0.7, 0.6]]),
         np.ones(1),
-        np.ones(4),
+        np.ones((1, 4)),
         np.array([0, 1, 2, 1]),
         np.array([5.0, 3.0, 8.0]),
     )
@@ -99,14 +95,18 @@ def test_memory_left_over_hosts_the_next_best() -> None:
 
 def test_a_budget_that_cannot_be_met_names_the_smallest_that_can() -> None:
     p = Program(
-        np.ones((1, 3)), np.ones(1), np.array([2.0, 5.0, 1.0]), np.arange(3), np.array([6, 4, 9.0])
+        np.ones((2, 3)),
+        np.array([0.75, 0.25]),
+        np.array([[2.0, 5.0, 1.0], [6.0, 4.0, 1.0]]),
+        np.arange(3),
+        np.array([6, 4, 9.0]),
     )
     with pytest.raises(ConfigurationError, match="smallest hosting_gb that can be met is 4"):
         assign(p, hosting_gb=3.0)
     with pytest.raises(ConfigurationError, match="smallest mean_cost that can be met is 1"):
         assign(p, mean_cost=0.5)
-    with pytest.raises(ConfigurationError, match=r"fit into 6 GB costs 2.*met is 2"):
-        assign(p, hosting_gb=6.0, mean_cost=1.5)
+    with pytest.raises(ConfigurationError, match=r"fits into 6 GB costs 3.*met is 3"):
+        assign(p, hosting_gb=6.0, mean_cost=2.75)
     with pytest.raises(ConfigurationError, match="smallest mean_cost that can be met is 1"):
         assign(p, mean_cost=0.0)
 
@@ -114,12 +114,12 @@ def test_a_budget_that_cannot_be_met_names_the_smallest_that_can() -> None:
 def test_what_takes_an_unknown_amount_is_left_out_of_a_bounded_mapping() -> None:
     unknown = math.inf
     p = Program(
-        np.array([[0.9, 0.1]]), np.ones(1), np.array([unknown, 3]), np.arange(2), np.array([1, 1.0])
+        np.array([[0.9, 0.1]]), np.ones(1), np.array([[unknown, 3]]), np.arange(2), np.ones(2)
     )
     assert assign(p).serving.tolist() == [0]
     assert assign(p, hosting_gb=2.0).serving.tolist() == [0]
     assert assign(p, mean_cost=100.0).serving.tolist() == [1]
-    nobody = Program(p.value, p.share, np.full(2, unknown), p.engine, np.full(2, unknown))
+    nobody = Program(p.value, p.share, np.full((1, 2), unknown), p.engine, np.full(2, unknown))
     with pytest.raises(ConfigurationError, match="give the experts active_params_b"):
         assign(nobody, mean_cost=5.0)
     with pytest.raises(ConfigurationError, match="give the experts total_params_b"):
@@ -130,7 +130,7 @@ def test_a_costly_expert_may_serve_what_is_rare() -> None:
     p = Program(
         np.array([[0.5, 0.6], [0.1, 0.9]]),
         np.array([0.9, 0.1]),
-        np.array([1.0, 8.0]),
+        np.array([[1.0, 8.0]] * 2),
         np.arange(2),
         np.ones(2),
     )
@@ -142,10 +142,10 @@ def test_sixty_four_experts_and_fifteen_categories_are_mapped_under_both_budgets
     p = Program(
         rng.beta(4, 4, (15, 64)),
         rng.dirichlet(np.ones(15)),
-        rng.uniform(1, 70, 64),
+        np.tile(rng.uniform(1, 70, 64), (15, 1)),
         np.arange(64),
         rng.uniform(2, 140, 64),
     )
     found = assign(p, hosting_gb=160.0, mean_cost=20.0)
-    assert p.share @ p.cost[found.serving] <= 20.0
+    assert p.mean(p.cost, found.serving) <= 20.0 + 1e-9
     assert p.memory_gb[found.hosted].sum() <= 160.0
