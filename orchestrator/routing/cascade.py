@@ -1,29 +1,69 @@
 """A cheap expert first, dearer ones only where it is not sure enough or they disagree.
 
-Source: mixtures of weak and strong experts and cascades in the manner of FrugalGPT (Chen, Zaharia
+Source: mixtures of weak and strong experts, and cascades in the manner of FrugalGPT (Chen, Zaharia
 and Zou, 2023, arXiv 2305.05176, section 3), with two changes: whether an answer is good enough is
 the posterior of the vote among those asked so far, not a scorer trained for it; and the order is
-the question's own, the Pareto front of cost and expected success on its skills.
+the question's own, from the Pareto front of cost and expected success on its skills.
 
-The threshold τ is learned.  Every remembered question is played through its cascade with chances
-from profiles that were made without it (:mod:`skills.heldout`); τ is the lowest on a grid from
-which on the accuracy stays at or above ``Policy.target`` × that of the best single expert.
+How to climb is learned: the least chance, as a share of the best one's, with which an expert is
+worth asking; how many are asked at most; and the agreement that is enough.  Every remembered
+question is played through cascades on a grid of the three, with chances from profiles made without
+it (:mod:`skills.heldout`).  Taken is the cheapest whose accuracy is at least ``Policy.target`` ×
+that of the best single expert, by ``CAUTION`` standard errors of the difference, since the cheapest
+of many is partly the luckiest.  Where that is dearer than the best single expert and no better
+accuracy was wanted, there is nothing to save: the best single expert is asked.  Where no cascade
+reaches the target, the most accurate is taken.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coterie.types import Route
 from orchestrator.routing.base import Policy, Pool, Query, Router, rank
-from orchestrator.routing.rehearsal import Rehearsal, rehearse
+from orchestrator.routing.rehearsal import Stage
 from skills.heldout import held_out
 from skills.memory import Memory
 
 LEAST_QUESTIONS = 50
-"""Fewer remembered questions teach no threshold: the policy's confidence stands in."""
-GRID = np.linspace(0.2, 0.99, 80)
+"""Fewer remembered questions teach nothing: everyone on the front is worth asking, and the policy's
+confidence is enough."""
+REHEARSED = 2500
+"""Remembered questions that are played, at most."""
+CAUTION = 0.5
+NOBODY_ELSE = math.inf
+"""The floor that nobody reaches: the best single expert alone is asked."""
+FLOORS = (0.0, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0)
+ENOUGH = np.linspace(0.2, 0.98, 40)
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """How to climb: who is worth asking (``floor`` × the best one's chance), how many are asked at
+    ``most``, and the agreement that is ``enough``."""
+
+    floor: float
+    most: int
+    enough: float
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """How one way to climb did: ``surplus`` is what its accuracy is above the wanted one, in
+    standard errors of the difference."""
+
+    steps: Steps
+    accuracy: float
+    cost: float
+    surplus: float
 
 
 class Cascade(Router):
@@ -34,86 +74,113 @@ class Cascade(Router):
     def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
         ranking = rank(query, pool, policy)
         success = ranking.success
-        allowed = np.zeros(len(success), dtype=bool)
-        allowed[ranking.askable_columns] = True
-        columns = front(success, pool.thrift, allowed, policy.most)
+        steps = learned_steps(pool, policy)
+        columns = _columns(pool, success, ranking.askable_columns, steps)
         order, chance = [pool.names[c] for c in columns], float(success[columns[0]])
-        enough = threshold(pool, policy)
         return Route(
             self.name,
             query.skills,
             ranking,
             (order[0],),
-            tuple(order[1:]) if chance < enough else (),
-            _reason(order, chance, enough),
-            enough=enough,
+            tuple(order[1:]) if chance < steps.enough else (),
+            _reason(order, chance, steps),
+            enough=steps.enough,
             step=1,
             snapshot=pool.knowledge.name,
         )
 
 
-def front(
-    chances: NDArray[np.float64],
-    thrift: NDArray[np.intp],
-    allowed: NDArray[np.bool_],
-    most: int,
-) -> list[int]:
+def _columns(pool: Pool, success: Floats, askable: Sequence[int], steps: Steps) -> list[int]:
+    """The columns to ask, in order."""
+    if steps.floor == NOBODY_ELSE:
+        return [max(askable, key=lambda c: (pool.table.mean[0, c], -pool.thrift[c]))]
+    allowed = np.zeros(len(success), dtype=bool)
+    allowed[askable] = True
+    return shortened(front(success, pool.thrift, allowed, steps.floor), steps.most)
+
+
+def front(success: Floats, thrift: NDArray[np.intp], allowed: Mask, floor: float) -> list[int]:
     """Columns, cheapest first, of those with a better chance than every cheaper one.
 
-    ``chances``, ``thrift`` (rank by cost) and ``allowed``: (e) each.  Of a front longer than
-    ``most`` the last, which is the best, stays, and before it the cheapest.
+    ``success``, ``thrift`` (rank by cost) and ``allowed``: (e) each; nobody under ``floor`` × the
+    best chance.
     """
     order = np.argsort(thrift)
     order = order[allowed[order]]
-    found = chances[order]
+    found = success[order]
     before = np.concatenate(([-np.inf], np.maximum.accumulate(found)[:-1]))
-    columns: list[int] = order[found > before].tolist()
-    return columns if len(columns) <= most else [*columns[: most - 1], columns[-1]]
+    columns: list[int] = order[(found > before) & (found >= floor * found.max())].tolist()
+    return columns
 
 
-def threshold(pool: Pool, policy: Policy) -> float:
-    """The agreement at which the cascade stops; learned once for a snapshot and a pool."""
+def shortened(columns: Sequence[int], most: int) -> list[int]:
+    """At ``most`` of a front: the last, which is the best, and before it the cheapest."""
+    return [*columns[:-1][: most - 1], columns[-1]]
+
+
+def learned_steps(pool: Pool, policy: Policy) -> Steps:
+    """How to climb in this pool; learned once for a snapshot."""
     memory = pool.knowledge.memory
     if memory is None or len(memory) < LEAST_QUESTIONS:
-        return policy.confidence
+        return Steps(0.0, policy.most, policy.confidence)
     what = ("cascade", policy.target, policy.most, policy.latency_s)
     return pool.derive(what, lambda: _learned(pool, policy, memory))
 
 
-def _learned(pool: Pool, policy: Policy, memory: Memory) -> float:
+def _learned(pool: Pool, policy: Policy, memory: Memory) -> Steps:
     memory = memory.of_experts(pool.names)
-    asked = np.isfinite(memory.correct)
+    allowed = np.isfinite(memory.correct)
     slow = pool.costs.too_slow(policy.latency_s)
-    allowed = asked if slow is None else asked & ~slow
-    memory, allowed = memory.at(np.flatnonzero(allowed.any(axis=1))), allowed[allowed.any(axis=1)]
-    if len(memory) < LEAST_QUESTIONS:
-        return policy.confidence
-    chances = held_out(memory)
-    orders = [front(chances[q], pool.thrift, allowed[q], policy.most) for q in range(len(memory))]
-    played = rehearse(memory, orders, chances, pool.costs.expected)
-    return _lowest(played, policy.target * _best_single(memory))
+    if slow is not None:
+        allowed &= ~slow
+    rows = np.flatnonzero(allowed.any(axis=1))
+    if len(rows) < LEAST_QUESTIONS:
+        return Steps(0.0, policy.most, policy.confidence)
+    success = held_out(memory)
+    rows = rows[:: -(-len(rows) // REHEARSED)]
+    memory, success, allowed = memory.at(rows), success[rows], allowed[rows]
+    correct = np.where(allowed, np.nan_to_num(memory.correct), 0.0)
+    best = int(np.argmax(correct.mean(axis=0)))
+    played = list(_played(pool, policy, memory, success, allowed, correct[:, best]))
+    reached = [p for p in played if p.surplus >= CAUTION]
+    if not reached and policy.target > 1.0:
+        return max(played, key=lambda p: (p.accuracy, -p.cost)).steps
+    found = min(reached, key=lambda p: (p.cost, -p.accuracy), default=None)
+    if found is None or (policy.target <= 1.0 and found.cost > pool.costs.expected[best]):
+        return Steps(NOBODY_ELSE, 1, 0.0)
+    return found.steps
 
 
-def _lowest(played: Rehearsal, wanted: float) -> float:
-    """The lowest threshold from which on the accuracy is ``wanted``; the best one if none is."""
-    accuracy = np.array([played.until(float(t))[0].mean() for t in GRID])
-    short = np.flatnonzero(accuracy < wanted)
-    if len(short) == 0:
-        return float(GRID[0])
-    if short[-1] == len(GRID) - 1:
-        return float(GRID[np.argmax(accuracy)])
-    return float(GRID[short[-1] + 1])
+def _played(
+    pool: Pool, policy: Policy, memory: Memory, success: Floats, allowed: Mask, best: Floats
+) -> Iterator[Played]:
+    """Every way to climb on the grid, and how it did; ``best``: (q) whether the best single expert
+    was right."""
+    stage = Stage(memory)
+    wanted = policy.target * best
+    for floor in FLOORS:
+        fronts = [front(s, pool.thrift, a, floor) for s, a in zip(success, allowed, strict=True)]
+        for most in sorted({min(n, policy.most) for n in (1, 2, 3, policy.most)}):
+            orders = [shortened(columns, most) for columns in fronts]
+            rehearsal = stage.rehearse(orders, success, pool.costs.expected)
+            for enough in ENOUGH:
+                right, cost = rehearsal.until(float(enough))
+                gain = right - wanted
+                error = float(gain.std()) / len(gain) ** 0.5 or 1.0
+                yield Played(
+                    Steps(floor, most, float(enough)),
+                    float(right.mean()),
+                    float(cost.mean()),
+                    float(gain.mean()) / error,
+                )
 
 
-def _best_single(memory: Memory) -> float:
-    """The accuracy of the best single expert; what it was not asked counts as wrong."""
-    return float(np.nan_to_num(memory.correct).mean(axis=0).max())
-
-
-def _reason(order: list[str], chance: float, enough: float) -> str:
+def _reason(order: list[str], chance: float, steps: Steps) -> str:
+    if steps.floor == NOBODY_ELSE:
+        return f"no cascade is as good for less: {order[0]} has the highest overall rate"
     first = f"{order[0]} is the cheapest worth asking, {chance:.2f}"
-    if chance >= enough:
-        return f"{first}, and that is enough ({enough:.2f})"
+    if chance >= steps.enough:
+        return f"{first}, and that is enough ({steps.enough:.2f})"
     if len(order) == 1:
         return f"{first}, and no dearer one is better"
-    return f"{first}; until the vote reaches {enough:.2f}, then {', '.join(order[1:])}"
+    return f"{first}; until the vote reaches {steps.enough:.2f}, then {', '.join(order[1:])}"

@@ -40,7 +40,7 @@ class Policy:
     """Budget of memory for the experts that are served at all, in GB; None: no limit."""
     target: float = 1.0
     """``cascade``: the accuracy to keep, as a share of the best single expert's."""
-    diversity: float = 0.03
+    diversity: float = 0.05
     """``symbolic``: what an expert's score loses when its errors coincide wholly with those of one
     already recruited."""
     k: int = 3

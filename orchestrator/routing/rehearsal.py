@@ -69,39 +69,45 @@ class _Ballots:
         )
 
 
-def rehearse(
-    memory: Memory, orders: Sequence[Sequence[int]], chances: Floats, costs: Floats
-) -> Rehearsal:
-    """Plays the ``orders``: columns of ``memory``, one order for each question, none empty.
+class Stage:
+    """A memory made ready to play many orders on; what an expert answered becomes a number once."""
 
-    ``chances``: (q, e) expected success at each question; ``costs``: (e).  An expert that was not
-    asked its question counts as having answered nothing.
-    """
-    ballots = _ballots(memory, orders, chances)
-    rows, longest = np.arange(len(orders)), max(map(len, orders), default=0)
-    agreement = np.zeros((len(orders), longest))
-    right = np.zeros((len(orders), longest), dtype=bool)
-    for t in range(longest):
-        agreement[:, t], leads = _vote(ballots.first(t + 1))
-        right[:, t] = memory.correct[rows, ballots.columns[rows, leads]] > 0.5
-    spent = np.where(ballots.there, costs[ballots.columns], 0.0)
-    return Rehearsal(agreement, right, np.cumsum(spent, axis=1))
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        _, codes = np.unique(memory.answers, return_inverse=True)
+        self._codes: NDArray[np.intp] = codes.reshape(memory.answers.shape)
+        self._read = memory.answers != ""
 
+    def rehearse(
+        self, orders: Sequence[Sequence[int]], chances: Floats, costs: Floats
+    ) -> Rehearsal:
+        """Plays the ``orders``: columns of the memory, one order for each question, none empty.
 
-def _ballots(memory: Memory, orders: Sequence[Sequence[int]], chances: Floats) -> _Ballots:
-    longest = max(map(len, orders), default=0)
-    columns = np.array([[*o, *[o[0]] * (longest - len(o))] for o in orders], dtype=np.intp)
-    columns = columns.reshape(len(orders), longest)
-    there = np.arange(longest) < np.array([len(o) for o in orders])[:, None]
-    rows = np.arange(len(orders))[:, None]
-    _, inverse = np.unique(memory.answers, return_inverse=True)
-    given = memory.answers[rows, columns]
-    options = memory.options.astype(np.intp)[:, None]
-    read = there & (given != "")
-    # Prose sorts before every answer, and is an answer of its expert's own.
-    codes = np.where(read, inverse.reshape(memory.answers.shape)[rows, columns], -1 - columns)
-    votes = read | (there & (options == 0))
-    return _Ballots(columns, codes, there, read, votes, chances[rows, columns], options)
+        ``chances``: (q, e) expected success at each question; ``costs``: (e).  An expert that was
+        not asked its question counts as having answered nothing.
+        """
+        ballots = self._ballots(orders, chances)
+        rows, longest = np.arange(len(orders)), max(map(len, orders), default=0)
+        agreement = np.zeros((len(orders), longest))
+        right = np.zeros((len(orders), longest), dtype=bool)
+        for t in range(longest):
+            agreement[:, t], leads = _vote(ballots.first(t + 1))
+            right[:, t] = self.memory.correct[rows, ballots.columns[rows, leads]] > 0.5
+        spent = np.where(ballots.there, costs[ballots.columns], 0.0)
+        return Rehearsal(agreement, right, np.cumsum(spent, axis=1))
+
+    def _ballots(self, orders: Sequence[Sequence[int]], chances: Floats) -> _Ballots:
+        longest = max(map(len, orders), default=0)
+        padded = [[*order, *[order[0]] * (longest - len(order))] for order in orders]
+        columns = np.array(padded, dtype=np.intp).reshape(len(orders), longest)
+        there = np.arange(longest) < np.array([len(o) for o in orders])[:, None]
+        rows = np.arange(len(orders))[:, None]
+        options = self.memory.options.astype(np.intp)[:, None]
+        read = there & self._read[rows, columns]
+        # Prose sorts before every answer, and is an answer of its expert's own.
+        codes = np.where(read, self._codes[rows, columns], -1 - columns)
+        votes = read | (there & (options == 0))
+        return _Ballots(columns, codes, there, read, votes, chances[rows, columns], options)
 
 
 def _vote(b: _Ballots) -> tuple[Floats, NDArray[np.intp]]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from coterie.types import Route
 from orchestrator.routing.base import Policy, Pool, Query, Router, chances, rank
 from orchestrator.routing.lots import lots
-from orchestrator.routing.rehearsal import rehearse
+from orchestrator.routing.rehearsal import Stage
 from orchestrator.routing.single import single
 from orchestrator.routing.symbolic import SymbolicRouter
 from skills.memory import Memory
@@ -104,7 +104,7 @@ def _spent(pool: Pool, policy: Policy, memory: Memory) -> NDArray[np.float64]:
         orders.append([column[name] for name in (*route.chosen, *route.reserve)])
         first.append(len(route.chosen) - 1)
         success[q] = [chances(route)[name] for name in pool.names]
-    played = rehearse(memory, orders, success, pool.costs.expected)
+    played = Stage(memory).rehearse(orders, success, pool.costs.expected)
     rows = np.arange(len(orders))
     sure = played.agreement[rows, first] >= policy.confidence
     return np.where(sure, played.cost[rows, first], played.cost[:, -1])
