@@ -71,6 +71,8 @@ def guesses(
     ``success``: (e) measured chances; ``likeness``: (e) cosines, NaN where there is nothing to
     compare, which leaves the mean.
     """
+    if not fresh.any():
+        return success
     known = success[~fresh]
     worst, mean, best = (known.min(), known.mean(), known.max()) if len(known) else UNMEASURED
     t = (likeness - LOW) / (HIGH - LOW)

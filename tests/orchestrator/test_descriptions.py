@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from orchestrator.descriptions import Descriptions, described
 from orchestrator.inquiry import Inquiry
 from orchestrator.roster import Roster, Snapshot
+from orchestrator.routing import Policy
 
 
 class Embedder:
@@ -48,6 +49,16 @@ async def test_a_text_is_embedded_when_it_is_new_and_only_then(kit: Any) -> None
 
 async def test_without_an_encoder_there_is_nothing_to_compare(kit: Any) -> None:
     assert await Descriptions().of([kit.expert("a", description="law")]) == {}
+
+
+async def test_new_knowledge_is_made_ready_once(kit: Any) -> None:
+    roster = kit.roster([kit.engine("a"), kit.engine("b")], {"a": 0.9, "b": 0.5})
+    knowledge = roster.snapshot.knowledge
+    await roster.warm(Policy())
+    assert ("table", ("a", "b")) in knowledge._derived
+    knowledge._derived.clear()
+    await roster.warm(Policy())
+    assert not knowledge._derived
 
 
 async def test_a_pool_knows_descriptions_and_who_is_busy(kit: Any) -> None:
