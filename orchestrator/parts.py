@@ -12,6 +12,7 @@ from coterie.db import Database
 from coterie.errors import SnapshotError
 from coterie.types import Expert, Health, Skill
 from orchestrator.access import Access
+from orchestrator.descriptions import Descriptions
 from orchestrator.graph import Coterie
 from orchestrator.profiling import Profiling
 from orchestrator.roster import Engines, Roster, Snapshot
@@ -59,15 +60,21 @@ class Parts:
     traces: TraceWriter
     access: Access
     profiling: Profiling
+    descriptions: Descriptions
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     async def refresh(self) -> None:
         """Reads the registry anew, and the active snapshot if another one is active now."""
         async with self._refreshing:  # what was read first must not be kept last
             experts = await self.registry.list()
-            self.roster.snapshot = Snapshot.of(experts, await self._knowledge())
+            described = self.roster.snapshot.descriptions
+            self.roster.snapshot = Snapshot.of(experts, await self._knowledge(), described)
             await self.fleet.sync(experts)
+            # Last: an encoder takes a while to load, and engines start meanwhile.
+            described = await self.descriptions.of([e for e in experts if e.enabled])
+            self.roster.snapshot = replace(self.roster.snapshot, descriptions=described)
         await self.read_synonyms()
+        await self.roster.warm(self.coterie.services.policy)
 
     async def read_synonyms(self) -> None:
         """Lets keyword inference read keywords as they are merged now."""

@@ -22,9 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skills.classifier import Fitted, entropies
-from skills.evidence import cell_counts, counts_of, counts_of_others, log_loss, rate, spread
+from skills.evidence import (
+    OVERALL_STRENGTH,
+    cell_counts,
+    counts_of,
+    counts_of_others,
+    log_loss,
+    rate,
+    spread,
+)
 from skills.memory import Memory
-from skills.profile import Shrinkage
 
 GENERAL = "general (uncertain)"
 STRENGTHS = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
@@ -67,8 +74,7 @@ def category_rates(fitted: Fitted, memory: Memory, overall: Matrix) -> CategoryR
     threshold are chosen by the memory alone: to think better of an expert moves nobody else.
     """
     counts, n = counts_of(memory.correct), len(fitted.classifier.names)
-    s = Shrinkage()
-    before = rate(counts.sum(axis=0), np.full(len(overall), s.rate), s.overall)
+    before = rate(counts.sum(axis=0), np.full(len(overall), 0.5), OVERALL_STRENGTH)
     unsure = entropies(fitted.held_out)
 
     def cells(threshold: float) -> NDArray[np.intp]:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coterie.types import Route
-from orchestrator.routing.base import Pool, Query, chances, unlike_memory
+from orchestrator.routing.base import Pool, Query, chances
+from orchestrator.routing.neighbours import unlike_memory
 from skills.regression import Regression, fit_regression
 
 

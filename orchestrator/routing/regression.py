@@ -23,8 +23,8 @@ from orchestrator.routing.base import (
     Router,
     rank,
     ranked,
-    unlike_memory,
 )
+from orchestrator.routing.neighbours import unlike_memory
 from orchestrator.routing.outlook import regression_of
 from orchestrator.routing.symbolic import one_or_few
 from skills.regression import Regression
