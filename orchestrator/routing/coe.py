@@ -203,13 +203,16 @@ def _order_for(plan: Plan, row: int, query: Query, policy: Policy) -> tuple[int,
     """The order of the category's experts, in columns of the plan's pool.
 
     A conversation whose turn has no category of its own stays with its expert, unless that may
-    cost more.
+    cost more.  Those too slow for the policy are left out while others are there: a latency bound
+    goes before the mean cost.
     """
-    order = plan.order[row]
+    slow = plan.pool.costs.too_slow(policy.latency_s)
+    order = tuple(i for i in plan.order[row] if slow is None or not slow[i]) or plan.order[row]
     general = row == len(plan.categories) - 1
     if general and policy.mean_cost is None and query.holder in plan.pool.names:
         holder = plan.pool.names.index(query.holder)
-        return (holder, *(i for i in order if i != holder))
+        if holder in order:
+            return (holder, *(i for i in order if i != holder))
     return order
 
 

@@ -10,6 +10,7 @@ from orchestrator.descriptions import Descriptions, described
 from orchestrator.inquiry import Inquiry
 from orchestrator.roster import Roster, Snapshot
 from orchestrator.routing import Policy
+from skills.knowledge import Knowledge
 
 
 class Embedder:
@@ -64,7 +65,7 @@ async def test_new_knowledge_is_made_ready_once(kit: Any) -> None:
 async def test_a_pool_knows_descriptions_and_who_is_busy(kit: Any) -> None:
     vector = np.ones(1, dtype=np.float32)
     experts = [kit.expert("a"), kit.expert("b")]
-    snapshot = Snapshot.of(experts, [], {"a": vector})
+    snapshot = Snapshot.of(experts, Knowledge(), {"a": vector})
     roster = Roster(kit.fleet([kit.engine("a"), kit.engine("b")]), snapshot)
     inquiry: Inquiry = kit.inquiry()
     idle = await roster.pool(inquiry)
