@@ -12,9 +12,10 @@ from functools import partial
 from aggregator.vote import Weighted
 from coterie.clock import SystemClock
 from coterie.db import Database
-from coterie.types import Question, Skill
+from coterie.types import Question
 from orchestrator import schema
 from orchestrator.access import Access, read_or_make_key
+from orchestrator.descriptions import Descriptions
 from orchestrator.engines.fleet import Fleet
 from orchestrator.engines.http import HttpLimits, create_client
 from orchestrator.engines.managed import ManagedSettings
@@ -60,8 +61,13 @@ async def build(
         taxonomy = declared.skills or DEFAULT_TAXONOMY
         engines = fleet or await _fleet(settings, stack)
         roster = Roster(engines)
-        inference = inference or _inference(settings, roster, taxonomy, encoder)
-        policy = Policy(most=settings.max_experts, confidence=settings.confidence)
+        by_meaning = EmbeddingInference(
+            taxonomy, encoder or SentenceEncoder(settings.embedding_model)
+        )
+        # Whoever brings an inference of his own brings no encoder.
+        descriptions = Descriptions(by_meaning.embed if inference is None else None)
+        inference = inference or _inference(settings, roster, by_meaning)
+        policy = _policy(settings)
         traces = TraceWriter(TraceStore(database), keep=settings.trace_limit)
         await stack.enter_async_context(traces)
         profiling = Profiling(roster, inference, profiles, after=_nothing)
@@ -78,6 +84,7 @@ async def build(
             traces=traces,
             access=_access(settings),
             profiling=profiling,
+            descriptions=descriptions,
         )
         profiling.after = parts.refresh
         stack.push_async_callback(profiling.aclose)
@@ -116,10 +123,18 @@ async def _fleet(settings: Settings, stack: AsyncExitStack) -> Fleet:
     return await stack.enter_async_context(fleet)
 
 
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        most=settings.max_experts,
+        confidence=settings.confidence,
+        cost_weight=settings.cost_weight,
+        latency_s=settings.latency_s,
+    )
+
+
 def _inference(
-    settings: Settings, roster: Roster, taxonomy: tuple[Skill, ...], encoder: Encoder | None
+    settings: Settings, roster: Roster, by_meaning: EmbeddingInference
 ) -> SkillInference:
-    by_meaning = EmbeddingInference(taxonomy, encoder or SentenceEncoder(settings.embedding_model))
     if settings.keyword_expert is None:
         return by_meaning
     return KeywordInference(partial(roster.engine, settings.keyword_expert), by_meaning)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from coterie.db import Database
 from coterie.types import Expert, Health, Skill
 from orchestrator.access import Access
+from orchestrator.descriptions import Descriptions
 from orchestrator.graph import Coterie
 from orchestrator.profiling import Profiling
 from orchestrator.roster import Engines, Roster, Snapshot
@@ -55,12 +56,18 @@ class Parts:
     traces: TraceWriter
     access: Access
     profiling: Profiling
+    descriptions: Descriptions
 
     async def refresh(self) -> None:
         """Reads registry and profiles anew, and brings the engines in line."""
         experts = await self.registry.list()
-        self.roster.snapshot = Snapshot.of(experts, await self.profiles.profiles())
+        profiles, described = await self.profiles.profiles(), self.roster.snapshot.descriptions
+        self.roster.snapshot = Snapshot.of(experts, profiles, described)
         await self.fleet.sync(experts)
+        # Last: an encoder takes a while to load, and engines start meanwhile.
+        described = await self.descriptions.of([e for e in experts if e.enabled])
+        self.roster.snapshot = replace(self.roster.snapshot, descriptions=described)
+        await self.roster.warm(self.coterie.services.policy)
 
     async def keep_fresh(self, every_s: float) -> None:
         """Refreshes for ever: another process may have changed the registry.

@@ -66,6 +66,14 @@ class Settings(BaseSettings):
     """How many experts one question may be put to."""
     confidence: float = Field(0.9, ge=0.5, le=1.0, validation_alias="COTERIE_CONFIDENCE")
     """The agreement at which nobody further is asked."""
+    cost_weight: float = Field(
+        0.0, ge=0, allow_inf_nan=False, validation_alias="COTERIE_COST_WEIGHT"
+    )
+    """How much accuracy to give up to save what one answer of the best single expert costs."""
+    latency_s: float | None = Field(
+        None, gt=0, allow_inf_nan=False, validation_alias="COTERIE_LATENCY_S"
+    )
+    """Experts measured to be slower are asked only where there is nobody else."""
     vllm_python: Path | None = Field(None, validation_alias="COTERIE_VLLM_PYTHON")
     """The interpreter that has vLLM; this process's own by default."""
     start_timeout_s: float = Field(

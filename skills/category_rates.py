@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from skills.classifier import Fitted, entropies
 from skills.evidence import cell_counts, counts_of, counts_of_others, log_loss, rate, spread
 from skills.memory import Memory
+from skills.profile import Shrinkage
 
 GENERAL = "general (uncertain)"
 STRENGTHS = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
@@ -62,21 +63,24 @@ class CategoryRates:
 def category_rates(fitted: Fitted, memory: Memory, overall: Matrix) -> CategoryRates:
     """The rates of ``memory``'s experts, which are pulled to their ``overall`` ones, (e).
 
-    The questions are those that the classifier was fitted on, in the same order.
+    The questions are those that the classifier was fitted on, in the same order.  κ and the
+    threshold are chosen by the memory alone: to think better of an expert moves nobody else.
     """
     counts, n = counts_of(memory.correct), len(fitted.classifier.names)
+    s = Shrinkage()
+    before = rate(counts.sum(axis=0), np.full(len(overall), s.rate), s.overall)
     unsure = entropies(fitted.held_out)
 
     def cells(threshold: float) -> NDArray[np.intp]:
         return np.where(unsure > threshold, n, fitted.held_out.argmax(axis=1))
 
     def held_out(threshold: float, strength: float) -> Matrix:
-        return rate(counts_of_others(cells(threshold), fitted.fold, counts), overall, strength)
+        return rate(counts_of_others(cells(threshold), fitted.fold, counts), before, strength)
 
     def right(threshold: float, strength: float) -> Matrix:
         return _selected(held_out(threshold, strength), memory.correct)
 
-    strength = min(STRENGTHS, key=lambda s: log_loss(held_out(math.inf, s), memory.correct))
+    strength = min(STRENGTHS, key=lambda k: log_loss(held_out(math.inf, k), memory.correct))
     alone = right(math.inf, strength)
     thresholds = (math.inf, *(float(np.quantile(unsure, 1 - share)) for share in UNSURE))
     threshold = max(thresholds, key=lambda t: _sure_gain(right(t, strength), alone))

@@ -113,6 +113,11 @@ class EmbeddingInference:
             self._cache.popitem(last=False)
         return found
 
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors of ``texts``, (texts, d), off the event loop."""
+        async with self._lock:
+            return await asyncio.to_thread(self._encoder.encode, texts)
+
     def infer_all(self, texts: Sequence[str]) -> list[Inferred]:
         """Every text's skills and vector, in one batch.  Blocks."""
         vectors = self._encoder.encode(texts)

@@ -100,9 +100,9 @@ class Recollection:
     strength: float
     source: Neighbours | ByCluster
 
-    def counts(self, vector: NDArray[np.float32]) -> NDArray[np.floating]:
+    def counts(self, vector: NDArray[np.float32]) -> NDArray[np.float64]:
         """(2e) how many similar answers were right, and how many were graded; weighted."""
-        return self.source.sums(vector)
+        return self.source.sums(vector).astype(np.float64)
 
 
 def recall(memory: Memory, *, seed: int = 0) -> Recall:

@@ -1,14 +1,18 @@
 """Symbolic routing: recruit by the skills a question needs.
 
-Source: Symbolic-MoE (arXiv 2503.05641, section 3.2), with three changes: an expert's local score
+Source: Symbolic-MoE (arXiv 2503.05641, section 3.2), with four changes: an expert's local score
 is a probability with a spread instead of a sum of ±1; recruiting is deterministic instead of
-sampled with replacement; and no one is asked who could not change the answer.
+sampled with replacement; no one is asked who could not change the answer; and of experts about as
+good, those are asked whose errors differ.
 """
 
 from __future__ import annotations
 
+import numpy as np
+
 from coterie.types import Route
 from orchestrator.routing.base import Policy, Pool, Query, Ranking, Router, rank
+from orchestrator.routing.diversity import diversify
 
 
 class SymbolicRouter(Router):
@@ -21,38 +25,54 @@ class SymbolicRouter(Router):
 
 
 def one_or_few(strategy: str, query: Query, pool: Pool, policy: Policy, ranking: Ranking) -> Route:
-    """The best of ``ranking`` alone, or the comparable few with others of them in reserve."""
-    comparable = _comparable(ranking, policy)
-    alone = ranking.scores[0] >= policy.confidence or len(comparable) == 1
-    chosen = comparable[: 1 if alone else min(policy.first, policy.most)]
+    """The best of ``ranking`` alone, or the comparable few with others of them in reserve.
+
+    Alone where it is sure enough, or where nobody comes near it; the few are as different in their
+    errors as they come (:mod:`orchestrator.routing.diversity`).
+    """
+    first = min(policy.first, policy.most)
+    near = _comparable(ranking, policy)
+    alone = len(near) == 1 or ranking.chance(near[0]) >= policy.confidence
+    reason = _reason(ranking, pool, policy, len(near))
+    if not alone and len(near) > first:
+        ranking = diversify(ranking, pool, policy, near)
+        comparable = set(near)
+        near = [column for column in ranking.columns if column in comparable]
+    recruits = tuple(pool.names[column] for column in near[: 1 if alone else policy.most])
     return Route(
         strategy,
         query.skills,
         ranking,
-        chosen,
-        comparable[len(chosen) : policy.most],
-        _reason(ranking, comparable, policy),
+        recruits[:first],
+        recruits[first:],
+        reason,
         enough=policy.confidence,
         step=policy.most,
         snapshot=pool.knowledge.name,
     )
 
 
-def _comparable(ranking: Ranking, policy: Policy) -> tuple[str, ...]:
-    scores = ranking.scores
-    floor = policy.comparable * scores[0]
-    near = sum(score >= floor for score in scores)
-    return ranking.names[: max(near, 1)]
+def _comparable(ranking: Ranking, policy: Policy) -> list[int]:
+    """The columns of those that could change the best one's answer, itself first."""
+    columns = ranking.askable_columns
+    scores = ranking.by_column[columns]
+    best = float(scores[0])
+    floor = policy.comparable * best if best > 0 else best
+    return columns[: max(int(np.count_nonzero(scores >= floor)), 1)]
 
 
-def _reason(ranking: Ranking, comparable: tuple[str, ...], policy: Policy) -> str:
-    names, scores = ranking.names, ranking.scores
-    margin = f"; next is {names[1]} at {scores[1]:.2f}" if len(names) > 1 else ""
-    if scores[0] >= policy.confidence:
-        return f"{names[0]} is sure enough alone at {scores[0]:.2f}{margin}"
-    if len(comparable) == 1:
-        return f"no other expert comes near {names[0]} at {scores[0]:.2f}{margin}"
+def _reason(ranking: Ranking, pool: Pool, policy: Policy, near: int) -> str:
+    columns = ranking.columns
+    name, chance = pool.names[columns[0]], ranking.chance(columns[0])
+    margin = ""
+    if len(columns) > 1:
+        margin = f"; next is {pool.names[columns[1]]} at {ranking.chance(columns[1]):.2f}"
+    if chance >= policy.confidence:
+        return f"{name} is sure enough alone at {chance:.2f}{margin}"
+    if near == 1:
+        return f"no other expert comes near {name} at {chance:.2f}{margin}"
+    few = min(near, policy.first, policy.most)
     return (
-        f"best is {names[0]} at {scores[0]:.2f}, under {policy.confidence:.2f}: "
-        f"{min(len(comparable), policy.first)} comparable experts vote{margin}"
+        f"best is {name} at {chance:.2f}, under {policy.confidence:.2f}: "
+        f"{few} comparable experts vote{margin}"
     )

@@ -159,7 +159,7 @@ async def test_a_stream_whose_reader_leaves_is_cancelled(service: Any) -> None:
 # --- bad input ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["gpt-4", "coterie/oracle", "coterie/"])
+@pytest.mark.parametrize("model", ["gpt-4", "coterie/clairvoyant", "coterie/"])
 async def test_an_unknown_model_is_404(service: Any, model: str) -> None:
     response = await service.chat(model=model)
     assert response.status_code == 404

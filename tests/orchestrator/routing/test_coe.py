@@ -24,6 +24,11 @@ def about(category: int, dimension: int = 8) -> Query:
     return Query(vector=np.eye(dimension, dtype=np.float32)[category])
 
 
+def cheapest(pool: Pool) -> float:
+    """What the cheapest expert costs a question, its answers being as long everywhere."""
+    return float(pool.costs.expected.min())
+
+
 @pytest.fixture(scope="module")
 def pool(make_memory: Memories, make_pool: Pools) -> Pool:
     return make_pool(make_memory(questions=300), ABC, (1.0, 2.0, 4.0))
@@ -115,13 +120,16 @@ def test_explanations_add_up_to_the_scores(pool: Pool, seed: int) -> None:
 @given(st.permutations(range(3)), st.integers(0, 2))
 def test_the_order_of_experts_changes_nothing(pool: Pool, order: list[int], category: int) -> None:
     other = Pool([pool.experts[i] for i in order], pool.knowledge)
-    for policy in (Policy(), Policy(hosting_gb=6.0), Policy(mean_cost=800.0)):
+    for policy in (Policy(), Policy(hosting_gb=6.0), Policy(mean_cost=2.5 * cheapest(pool))):
         assert COE.route(about(category), other, policy) == COE.route(about(category), pool, policy)
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.floats(2, 16), st.floats(300, 1300), st.integers(0, 2))
-def test_budgets_are_never_exceeded(pool: Pool, hosting: float, cost: float, category: int) -> None:
+@given(st.floats(2, 16), st.floats(1.1, 5), st.integers(0, 2))
+def test_budgets_are_never_exceeded(
+    pool: Pool, hosting: float, times: float, category: int
+) -> None:
+    cost = times * cheapest(pool)
     policy = Policy(hosting_gb=hosting, mean_cost=cost)
     plan = plan_of(pool, policy)
     assert sum(2 * (e.total_params_b or 0) for e in plan.pool.experts) <= hosting
@@ -140,14 +148,16 @@ def test_no_substitute_is_one_that_is_not_hosted(pool: Pool) -> None:
 
 
 def test_an_infeasible_budget_is_refused(pool: Pool) -> None:
-    with pytest.raises(ConfigurationError, match="smallest mean_cost that can be met is 300"):
-        COE.route(about(0), pool, Policy(mean_cost=299.0))
+    least = plan_of(pool, Policy(mean_cost=1.001 * cheapest(pool))).cost
+    told = f"smallest mean_cost that can be met is {least:g}"
+    with pytest.raises(ConfigurationError, match=told):
+        COE.route(about(0), pool, Policy(mean_cost=0.9 * least))
     with pytest.raises(ConfigurationError, match="smallest hosting_gb that can be met is 2"):
         COE.route(about(0), pool, Policy(hosting_gb=1.0))
 
 
 def test_the_frontier_rises_with_the_budget(pool: Pool) -> None:
-    budgets = [300.0, 450.0, 600.0, 900.0, 1200.0]
+    budgets = [times * cheapest(pool) for times in (1.001, 1.5, 2, 3, 4.5)]
     points = frontier(pool, Policy(), budgets)
     assert [p.accuracy for p in points] == sorted(p.accuracy for p in points)
     assert all(p.cost <= b * (1 + 1e-9) for p, b in zip(points, budgets, strict=True))
@@ -159,8 +169,8 @@ def test_the_frontier_rises_with_the_budget(pool: Pool) -> None:
 
 
 def test_a_plan_is_solved_once(pool: Pool) -> None:
-    again = Pool(pool.experts, pool.knowledge)
-    assert plan_of(pool, Policy(mean_cost=700.0)) is plan_of(again, Policy(mean_cost=700.0))
+    again, policy = Pool(pool.experts, pool.knowledge), Policy(mean_cost=2 * cheapest(pool))
+    assert plan_of(pool, policy) is plan_of(again, policy)
     assert classifier_of(pool.knowledge) is classifier_of(again.knowledge)
 
 
