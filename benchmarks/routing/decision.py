@@ -1,4 +1,4 @@
-"""How long one routing decision takes, for every strategy that is offered: 64 experts, skills known.
+"""How long one routing decision takes, for every strategy on offer: 64 experts, skills known.
 
     OMP_NUM_THREADS=1 .venv/bin/python benchmarks/routing/decision.py [--decisions N] [--json FILE]
 
