@@ -1,4 +1,4 @@
-"""How long one routing decision takes, for every registered strategy: 64 experts, skills known.
+"""How long one routing decision takes, for every strategy on offer: 64 experts, skills known.
 
     OMP_NUM_THREADS=1 .venv/bin/python benchmarks/routing/decision.py [--decisions N] [--json FILE]
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coterie.types import Estimate, Expert, ExpertKind, Profile, SkillWeight
-from orchestrator.routing import STRATEGIES, Policy, Pool, Query, load_router
+from orchestrator.routing import OFFERED, Policy, Pool, Query, load_router
 from skills.knowledge import Knowledge
 from skills.memory import Memory
 
@@ -34,7 +34,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     pool, queries = a_pool(rng), some_queries(rng, args.decisions)
     figures = {"bound": percentiles("", [gathers(pool, query) for query in queries])}
-    for name in STRATEGIES:
+    for name in OFFERED:
         figures[name] = measure(name, pool, queries)
     columns = list(figures["symbolic"])
     print(f"| strategy | {' | '.join(columns)} |")

@@ -116,9 +116,9 @@ def _policy(first: int, most: int, seed: int, knobs: Sequence[str]) -> Any:
     """The policy of these options, with whatever else ``knobs`` turn."""
     from orchestrator.routing import Policy
 
-    policy = Policy(first=first, most=most, seed=seed)
+    policy = Policy(first=first, most=most, k=first, seed=seed)
     known = {f.name: getattr(policy, f.name) for f in dataclasses.fields(policy)}
-    turnable = {n: v for n, v in known.items() if n not in ("first", "most", "seed")}
+    turnable = {n: v for n, v in known.items() if n not in ("first", "most", "k", "seed")}
     for knob in knobs:
         name, _, value = knob.partition("=")
         if name not in turnable:

@@ -15,13 +15,10 @@ from orchestrator.replay.lesson import Lesson
 from orchestrator.replay.material import Material
 from orchestrator.replay.report import Report, Reporter
 from orchestrator.replay.session import Run, run
-from orchestrator.routing import STRATEGIES, Policy, load_router
+from orchestrator.routing import OFFERED, ORACLE, STRATEGIES, Policy, load_router
 
 AUTO = "auto"
 """Whichever strategy cross-validates best on the profile split."""
-
-ORACLE = "oracle"
-"""For evaluation only: it knows the right answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +88,7 @@ def _notes(material: Material) -> list[str]:
 
 def _chosen(chooser: Chooser, name: str, vote: str | None) -> Choice:
     if name == AUTO:
-        return chooser.strategy([s for s in STRATEGIES if s != AUTO])
+        return chooser.strategy([s for s in OFFERED if s != AUTO])
     return chooser.vote(name) if vote is None else Choice(name, vote, 0.0, 0.0)
 
 

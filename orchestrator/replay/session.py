@@ -16,7 +16,7 @@ from aggregator.base import Case, Vote
 from coterie.types import Ballot, Reading, Route, Verdict
 from evals.recorded import Recording
 from orchestrator.replay.material import Material
-from orchestrator.routing import Policy, Pool, Router, chances
+from orchestrator.routing import Policy, Pool, Query, Router, chances
 from orchestrator.routing.outlook import outlook
 
 NOBODY = Verdict(None, 0.0, {}, "nobody answered")
@@ -94,8 +94,10 @@ def run(
     sheet = Sheet(material.recording)
     right = np.zeros(len(rows), dtype=np.bool_)
     asked = np.zeros((len(rows), len(pool.experts)), dtype=np.int16)
-    for i, row in enumerate(rows.tolist()):
-        session = Session(router, vote, pool, material, sheet, row, policy)
+    queries = [material.query(row) for row in rows.tolist()]
+    routes = router.plan(queries, pool, policy)
+    for i, (row, query, route) in enumerate(zip(rows.tolist(), queries, routes, strict=True)):
+        session = Session(router, vote, pool, material, sheet, row, query, route, policy)
         right[i] = session.answer()
         for name in session.asked:
             asked[i, sheet.column(name)] += 1
@@ -120,11 +122,13 @@ class Session:
         material: Material,
         sheet: Sheet,
         row: int,
+        query: Query,
+        route: Route,
         policy: Policy,
     ) -> None:
         self._router, self._vote, self._pool, self._policy = router, vote, pool, policy
         self._sheet, self._row = sheet, row
-        self._query = material.query(row)
+        self._query, self._route = query, route
         self._choices = material.recording.choices[row]
         self._lost = False  # somebody was asked whose answer is not recorded
         self.asked: tuple[str, ...] = ()
@@ -132,8 +136,7 @@ class Session:
 
     def answer(self) -> bool:
         """Whether the answer they come to is right."""
-        query, pool, policy = self._query, self._pool, self._policy
-        route = self._router.route(query, pool, policy)
+        query, pool, policy, route = self._query, self._pool, self._policy, self._route
         verdict = NOBODY
         waiting = route.chosen
         while waiting and len(self.asked) < policy.most:

@@ -69,7 +69,9 @@ def warm(pool: Pool, policy: Policy) -> None:
     Takes up to seconds where many answers are remembered: call it off the event loop.
     """
     for name in OFFERED:
-        load_router(name).prepare(pool, policy)
+        router = load_router(name)
+        router.prepare(pool, policy)
+        router.route(Query(), pool, policy)
 
 
 def direct(expert: str) -> Route:

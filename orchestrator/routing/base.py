@@ -51,7 +51,7 @@ class Router(ABC):
 
     def prepare(self, pool: Pool, policy: Policy) -> None:
         """Derives what the first decision would otherwise wait for: seconds, where it learns."""
-        self.route(Query(), pool, policy)
+        _ = pool.table, pool.thrift
 
     def plan(self, queries: Sequence[Query], pool: Pool, policy: Policy) -> list[Route]:
         """The routes of a batch; each by itself, unless a strategy looks at the batch as one."""

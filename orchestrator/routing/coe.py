@@ -39,9 +39,10 @@ Matrix = NDArray[np.float64]
 class Plan:
     """A mapping, with what decisions need of it.
 
-    ``pool``: the hosted experts; ``value`` and ``sd``: (c, hosted); ``order``: of each category,
-    the columns of the hosted experts, the serving one first and the others by value; ``cost`` and
-    ``accuracy``: what a prompt is expected to cost, and how often its expert is right.
+    ``pool``: the hosted experts; ``value`` and ``sd``: (c, hosted); ``worth``: (c, hosted) the
+    objective at that value; ``order``: of each category, the columns of those that may be asked,
+    the serving one first and the others by worth; ``cost`` and ``accuracy``: what a prompt is
+    expected to cost, and how often its expert is right.
     """
 
     pool: Pool
@@ -49,6 +50,7 @@ class Plan:
     threshold: float
     value: Matrix
     sd: Matrix
+    worth: Matrix
     order: tuple[tuple[int, ...], ...]
     cost: float
     accuracy: float
@@ -141,39 +143,49 @@ def _rates(pool: Pool) -> CategoryRates:
 def plan_of(pool: Pool, policy: Policy) -> Plan:
     """The mapping for these experts under the policy's budgets; solved once."""
     hosting = None if policy.hosting_gb is None else pool.hosting
-    what = ("coe plan", hosting, policy.hosting_gb, policy.mean_cost)
-    return pool.derive(what, lambda: _plan(pool, policy))
+    budgets = (policy.hosting_gb, policy.mean_cost, policy.cost_weight, policy.latency_s)
+    return pool.derive(("coe plan", hosting, budgets), lambda: _plan(pool, policy))
 
 
 def _plan(pool: Pool, policy: Policy) -> Plan:
-    rates = rates_of(pool)
+    rates, everyone = rates_of(pool), np.arange(len(pool.names))
+    slow = pool.costs.too_slow(policy.latency_s)
+    fast = everyone if slow is None else np.flatnonzero(~slow)
+    worth = policy.worth(rates.value, rates.length * pool.costs.relative)
     program = Program(
-        rates.value,
+        worth[:, fast],
         rates.share,
-        rates.length * pool.costs.expected,
-        np.array(pool.hosting.engine),
+        (rates.length * pool.costs.expected)[:, fast],
+        np.array(pool.hosting.engine)[fast],
         np.array(pool.hosting.memory_gb),
     )
     found = assign(program, hosting_gb=policy.hosting_gb, mean_cost=policy.mean_cost)
-    hosted = np.flatnonzero(found.hosted)
-    inside = Pool([pool.experts[i] for i in hosted], pool.knowledge)
-    value = rates.value[:, hosted]
-    serving = np.searchsorted(hosted, found.serving)
+    # Who is too slow serves nothing, but stays a candidate for when nobody else is there.
+    kept = everyone if policy.hosting_gb is None else fast[found.hosted]
+    inside = Pool([pool.experts[i] for i in kept], pool.knowledge)
+    may = np.flatnonzero(np.isin(kept, fast))
     return Plan(
         inside,
         rates.categories,
         rates.threshold,
-        value,
-        rates.sd[:, hosted],
-        tuple(_order(v, int(s), inside) for v, s in zip(value, serving, strict=True)),
+        rates.value[:, kept],
+        rates.sd[:, kept],
+        worth[:, kept],
+        _orders(worth[:, kept], np.searchsorted(kept, fast[found.serving]), may, inside),
         program.mean(program.cost, found.serving),
-        program.mean(program.value, found.serving),
+        program.mean(rates.value[:, fast], found.serving),
     )
 
 
-def _order(value: Matrix, serving: int, pool: Pool) -> tuple[int, ...]:
-    best_first = np.lexsort((pool.thrift, -value)).tolist()
-    return (serving, *(i for i in best_first if i != serving))
+def _orders(
+    worth: Matrix, serving: NDArray[np.intp], may: NDArray[np.intp], pool: Pool
+) -> tuple[tuple[int, ...], ...]:
+    """Of each category, who serves it and then the others that ``may``, best first."""
+    best = [may[np.lexsort((pool.thrift[may], -row[may]))].tolist() for row in worth]
+    return tuple(
+        (first, *(i for i in order if i != first))
+        for first, order in zip(serving.tolist(), best, strict=True)
+    )
 
 
 # --- a decision ---------------------------------------------------------------------------------
@@ -203,11 +215,9 @@ def _order_for(plan: Plan, row: int, query: Query, policy: Policy) -> tuple[int,
     """The order of the category's experts, in columns of the plan's pool.
 
     A conversation whose turn has no category of its own stays with its expert, unless that may
-    cost more.  Those too slow for the policy are left out while others are there: a latency bound
-    goes before the mean cost.
+    cost more.
     """
-    slow = plan.pool.costs.too_slow(policy.latency_s)
-    order = tuple(i for i in plan.order[row] if slow is None or not slow[i]) or plan.order[row]
+    order = plan.order[row]
     general = row == len(plan.categories) - 1
     if general and policy.mean_cost is None and query.holder in plan.pool.names:
         holder = plan.pool.names.index(query.holder)
@@ -220,9 +230,10 @@ def _recruits(plan: Plan, row: int, order: tuple[int, ...], policy: Policy) -> l
     """The expert that serves, then those that could change its answer."""
     if policy.mean_cost is not None:
         return [order[0]]
-    value = plan.value[row]
-    floor = policy.comparable * value[order[0]]
-    return [order[0], *(i for i in order[1:] if value[i] >= floor)]
+    worth = plan.worth[row]
+    best = worth[order[0]]
+    floor = policy.comparable * best if best > 0 else best
+    return [order[0], *(i for i in order[1:] if worth[i] >= floor)]
 
 
 def _ranking(plan: Plan, weights: Matrix, policy: Policy) -> Ranking:

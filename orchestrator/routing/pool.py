@@ -62,6 +62,11 @@ class Pool:
         return costs_of(self.experts, self.knowledge)
 
     @cached_property
+    def hosting(self) -> Hosting:
+        """The engines these experts run on, and the memory of each."""
+        return hosting_of(self.experts)
+
+    @cached_property
     def thrift(self) -> NDArray[np.intp]:
         """(e) each expert's rank when the cheapest comes first; what ties are broken by."""
         ranks = np.empty(len(self.experts), dtype=np.intp)
@@ -72,11 +77,6 @@ class Pool:
     def key(self) -> Hashable:
         """Stands for these experts and their costs in what knowledge derives once."""
         return self.names, self.costs.unit, tuple(self.costs.expected.tolist())
-
-    @cached_property
-    def hosting(self) -> Hosting:
-        """The engines these experts run on, and the memory of each."""
-        return hosting_of(self.experts)
 
     def busyness(self) -> NDArray[np.float64] | None:
         """(e) each expert's load as a share of the greatest; None where nobody is busy."""
