@@ -33,3 +33,11 @@ def fitted_vote(name: str, training: Callable[[], Training]) -> Vote:
     """The vote called ``name``, ready to judge; ``training`` is made only if it must learn."""
     vote = load_vote(name)
     return vote.fit(training()) if isinstance(vote, Trainable) else vote
+
+
+def plain_vote(name: str) -> Vote:
+    """The vote called ``name``; one that must be fitted first is refused."""
+    vote = load_vote(name)
+    if isinstance(vote, Trainable):
+        raise ConfigurationError(f"the vote {name!r} was never fitted: make a snapshot anew")
+    return vote

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 
-from aggregator.vote import Weighted
 from coterie.clock import SystemClock
 from coterie.db import Database
 from coterie.types import Question, Skill
@@ -23,6 +22,7 @@ from orchestrator.experts_file import load_experts
 from orchestrator.graph import Coterie, Services
 from orchestrator.parts import EngineFleet, Parts
 from orchestrator.profiling import Profiling
+from orchestrator.replay.teaching import Teacher
 from orchestrator.roster import Roster
 from orchestrator.routing import Policy
 from orchestrator.settings import Settings
@@ -73,11 +73,12 @@ async def build(
         # Whoever brings an inference of his own brings no encoder.
         descriptions = Descriptions(by_meaning.embed if inference is None else None)
         inference = inference or _inference(settings, roster, by_meaning, database)
-        policy = _policy(settings)
+        policy = policy_of(settings)
         traces = TraceWriter(TraceStore(database), keep=settings.trace_limit)
         await stack.enter_async_context(traces)
         reader = question_reader(settings, inference, answers, taxonomy)
-        archive = archive_of(database, answers, reader)
+        teacher = Teacher(policy, lambda: roster.snapshot.experts)
+        archive = archive_of(database, answers, reader, teacher)
         profiling = Profiling(roster, reader, answers, archive, after=_nothing)
         parts = Parts(
             settings=settings,
@@ -89,7 +90,7 @@ async def build(
             roster=roster,
             taxonomy=taxonomy,
             inference=inference,
-            coterie=Coterie(Services(inference, roster, Weighted(), policy)),
+            coterie=Coterie(Services(inference, roster, policy)),
             traces=traces,
             access=_access(settings),
             profiling=profiling,
@@ -117,9 +118,11 @@ def question_reader(
     return QuestionReader(inference, answers, encoder=encoder, taxonomy=fingerprint(taxonomy))
 
 
-def archive_of(database: Database, answers: AnswerStore, reader: QuestionReader) -> Archive:
+def archive_of(
+    database: Database, answers: AnswerStore, reader: QuestionReader, teacher: Teacher
+) -> Archive:
     """What makes snapshots, the same in the service and in an import."""
-    return Archive(answers, SnapshotStore(database), reader)
+    return Archive(answers, SnapshotStore(database), reader, finish=teacher.finish)
 
 
 async def _bring_knowledge_up_to_date(
@@ -158,7 +161,8 @@ async def _fleet(settings: Settings, stack: AsyncExitStack) -> Fleet:
     return await stack.enter_async_context(fleet)
 
 
-def _policy(settings: Settings) -> Policy:
+def policy_of(settings: Settings) -> Policy:
+    """How many are asked, and what is wanted of the choice."""
     return Policy(
         most=settings.max_experts,
         confidence=settings.confidence,

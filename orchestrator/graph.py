@@ -23,7 +23,7 @@ from typing import Any, TypedDict, cast
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
-from aggregator.base import Case, Vote, ballots_of, options_in
+from aggregator.base import Case, ballots_of, options_in
 from aggregator.extract import choices_of
 from aggregator.synthesize import synthesis_question
 from coterie.errors import ContextLengthExceeded, NoExpertAvailable, RequestError
@@ -34,6 +34,7 @@ from orchestrator.inquiry import Delta, Event, Finished, Inquiry, Outcome, Route
 from orchestrator.roster import Roster
 from orchestrator.routing import Policy, Pool, Query, chances, direct, load_router, names, stay
 from orchestrator.routing.outlook import outlook
+from orchestrator.voting import vote_for
 from skills.infer import SkillInference
 
 
@@ -43,7 +44,6 @@ class Services:
 
     inference: SkillInference
     roster: Roster
-    vote: Vote
     policy: Policy
     holders: Holders = field(default_factory=Holders)
 
@@ -138,7 +138,7 @@ async def judge(state: State, runtime: Context) -> State:
     if not state["completions"]:
         raise _everyone_failed(state["failures"])
     case = _case(state)
-    verdict = runtime.context.vote.judge(case)
+    verdict = vote_for(state["pool"], state["route"].strategy).judge(case)
     return {"verdict": verdict, "waiting": _recruits(state, case, verdict, runtime.context.policy)}
 
 

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from coterie.db import Database
 from coterie.errors import ConfigurationError
-from coterie.types import GradedAnswer, Reading, Skill, Usage
+from coterie.types import Expert, GradedAnswer, Reading, Skill, Usage
 from evals.recorded import Recording
 from orchestrator import schema
-from orchestrator.bootstrap import archive_of, question_reader
+from orchestrator.bootstrap import archive_of, policy_of, question_reader
 from orchestrator.experts_file import load_experts
 from orchestrator.recorded_experts import experts_of, newcomers
 from orchestrator.recordings import load_recordings
+from orchestrator.replay.teaching import Teacher
 from orchestrator.settings import Settings
 from skills.answer_store import AnswerStore
 from skills.encoder import Encoder, SentenceEncoder
@@ -103,7 +104,9 @@ class _Import:
         self._registry = Registry(ExpertStore(database))
         self._answers = AnswerStore(database)
         self._reader = _reader(settings, self._answers, encoder)
-        self._archive = archive_of(database, self._answers, self._reader)
+        self._experts: dict[str, Expert] = {}
+        teacher = Teacher(policy_of(settings), lambda: self._experts)
+        self._archive = archive_of(database, self._answers, self._reader, teacher)
 
     async def run(
         self, parts: Sequence[tuple[Recording, NDArray[np.intp]]], tell: Tell
@@ -116,6 +119,7 @@ class _Import:
         names = experts_of(recordings, [*known, *added])
         for expert in added:
             await self._registry.add(expert)
+        self._experts = {e.name: e for e in (*known, *added)}
         questions, count = 0, 0
         for recording, rows in parts:
             told = partial(tell, recording.benchmark)

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from aggregator.vote import Weighted
 from coterie.types import Message, Question
 from orchestrator.graph import Coterie, Services
 from orchestrator.holders import Holders
@@ -67,7 +66,7 @@ async def test_a_conversation_stays_with_the_expert_that_answered_it(
 ) -> None:
     engines = [kit.engine("a", "Hello!"), kit.engine("b", "Hello!")]
     roster = kit.roster(engines, {"a": 0.95, "b": 0.94})
-    graph = Coterie(Services(kit.inference(), roster, Weighted(), Policy()))
+    graph = Coterie(Services(kit.inference(), roster, Policy()))
 
     async def asked(question: Question, **fields: Any) -> str:
         inquiry = replace(kit.inquiry(**fields), question=question, stream=stream)

@@ -19,6 +19,7 @@ from coterie.types import GradedAnswer, Usage
 from evals.recorded import load_recording
 from evals.tasks import load_task
 from orchestrator.cli.commands import app
+from skills.answer_store import AnswerStore
 
 Command = Callable[..., Result]
 
@@ -146,7 +147,7 @@ async def test_stored_answers_become_a_recording(
         GradedAnswer("good", "demo", i.id, (), i.target, i.target, True, Usage(5, 7), 0.1)
         for i in items
     ]
-    await service.parts.profiles.save_answers(graded)
+    await AnswerStore(service.parts.database).save_answers(graded)
     settings = service.parts.settings
     monkeypatch.setenv("COTERIE_HOME", str(settings.home))
     monkeypatch.setenv("DATABASE_URL", settings.database_url)

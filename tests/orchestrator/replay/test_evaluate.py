@@ -382,7 +382,7 @@ def test_the_same_seed_gives_the_same_figures(material: Material) -> None:
 @pytest.mark.parametrize(
     ("plan", "says"),
     [
-        ({"strategies": ("symbolik",)}, "choose one of auto, best-single"),
+        ({"strategies": ("symbolik",)}, "choose one of adaptive, all, auto"),
         ({"vote": "loudest"}, "choose one of learned, learned-options"),
         ({"profile_split": "test"}, "name two splits"),
     ],
