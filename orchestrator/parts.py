@@ -67,6 +67,7 @@ class Parts:
         # Last: an encoder takes a while to load, and engines start meanwhile.
         described = await self.descriptions.of([e for e in experts if e.enabled])
         self.roster.snapshot = replace(self.roster.snapshot, descriptions=described)
+        await self.roster.warm(self.coterie.services.policy)
 
     async def keep_fresh(self, every_s: float) -> None:
         """Refreshes for ever: another process may have changed the registry.

@@ -5,6 +5,7 @@ Requests read the snapshot, never the database: they go on while it is away.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from coterie.errors import ContextLengthExceeded, EngineError, NoExpertAvailable
 from coterie.ports import Engine
 from coterie.types import Expert, Profile, Question, Sampling
 from orchestrator.inquiry import Inquiry
-from orchestrator.routing import Pool
+from orchestrator.routing import Policy, Pool, warm
 from skills.knowledge import Knowledge
 
 TEMPLATE_TOKENS = 16
@@ -59,12 +60,20 @@ class Roster:
         self._engines = engines
         self._last_pool: tuple[Pool, Mapping[str, NDArray[np.float32]]] | None = None
         self._in_flight: Counter[str] = Counter()
+        self._warm: Knowledge | None = None
         self.snapshot = snapshot or Snapshot()
 
     @property
     def enabled(self) -> tuple[Expert, ...]:
         """The enabled experts, by name."""
         return tuple(e for _, e in sorted(self.snapshot.experts.items()) if e.enabled)
+
+    async def warm(self, policy: Policy) -> None:
+        """Derives what decisions rest on, if there is new knowledge, before a request needs it."""
+        knowledge, experts = self.snapshot.knowledge, self.enabled
+        if experts and knowledge is not self._warm:
+            await asyncio.to_thread(warm, Pool(experts, knowledge), policy)
+            self._warm = knowledge
 
     def expert(self, name: str) -> Expert:
         """The enabled expert called ``name``."""

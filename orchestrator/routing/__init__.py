@@ -57,6 +57,15 @@ def load_router(name: str) -> Router:
     return STRATEGIES[name]()
 
 
+def warm(pool: Pool, policy: Policy) -> None:
+    """Derives what decisions rest on (thresholds, correlations), so that no request waits for it.
+
+    Takes up to seconds where many answers are remembered: call it off the event loop.
+    """
+    for name in OFFERED:
+        load_router(name).route(Query(), pool, policy)
+
+
 def direct(expert: str) -> Route:
     """The route to one expert by name: no one else is asked, whatever happens."""
     candidate = Candidate(expert, 1.0, 0.0, (Term("asked for by name", 1.0),))
@@ -78,4 +87,5 @@ __all__ = [
     "load_router",
     "names",
     "stay",
+    "warm",
 ]

@@ -34,7 +34,7 @@ class Adaptive(Router):
 
     def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
         ranking = rank(query, pool, policy)
-        order = ranking.askable[: policy.most]
+        order = tuple(pool.names[c] for c in ranking.askable_columns[: policy.most])
         chance = ranking.chances[order[0]]
         worth = _worth([chance], order[1:], ranking.chances, pool, policy, query.options)
         return Route(

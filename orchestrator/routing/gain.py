@@ -14,6 +14,7 @@ renaming those.  Pure.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -33,34 +34,27 @@ def gain(belief: Sequence[float], chances: Sequence[float], answers: int) -> flo
     seen, j = len(belief), len(chances)
     unseen = max(answers - seen, 0)
     each = max(1.0 - sum(belief), 0.0) / unseen if unseen else 0.0
-    votes, fresh = _patterns(seen, j)
-    p = np.clip(np.asarray(chances, dtype=float), 0.0, 1.0)
-    wrong = (1 - p) / max(answers - 1, 1)
-    named = np.arange(seen + j + 1)
-    like = np.where(votes[:, :, None] == named, p[:, None], wrong[:, None]).prod(axis=1)
-    prior = np.array([*belief, *[each] * (j + 1)])
-    # The last answers stand for those nobody names in this pattern: there must be one.
-    exists = (named < (seen + fresh)[:, None]) | (unseen > fresh)[:, None]
-    best = np.where(exists, prior * like, 0.0).max(axis=1)
-    before = max([*belief, each])
-    return float(_ways(unseen, fresh) @ best) - before
+    hits, ways = _patterns(seen, j, unseen)
+    joint = np.array([*belief, *[each] * (j + 1)])
+    for i, p in enumerate(chances):
+        joint = joint * np.where(hits[:, i], p, (1 - p) / max(answers - 1, 1))
+    return float((ways * joint).max(axis=1).sum()) - max([*belief, each])
 
 
-@lru_cache(maxsize=256)
-def _patterns(seen: int, voters: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The votes, (v, voters), up to renaming answers not seen before, and how many of those each
-    pattern names, (v): the i-th such answer is ``seen + i``."""
+@lru_cache(maxsize=1024)
+def _patterns(seen: int, voters: int, unseen: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """The votes up to renaming answers nobody named before; v patterns and a answers.
+
+    Answers are the ``seen``, then a place for each answer a voter may be the first to name, then
+    one for those that stay unnamed.  Gives whether each voter names each answer, (v, voters, a),
+    and in how many ways each pattern can come about, (v, a): 0 for an answer there is none of.
+    """
     found: list[tuple[int, ...]] = [()]
     for _ in range(voters):
         found = [(*votes, vote) for votes in found for vote in range(max([seen - 1, *votes]) + 2)]
-    votes = np.array(found, dtype=np.intp).reshape(len(found), voters)
-    highest = votes.max(axis=1, initial=seen - 1)
-    return votes, np.maximum(highest - seen + 1, 0)
-
-
-def _ways(unseen: int, fresh: NDArray[np.intp]) -> NDArray[np.float64]:
-    """In how many ways ``fresh`` answers can be picked, in order, out of ``unseen``."""
-    found = np.ones(len(fresh))
-    for i in range(int(fresh.max(initial=0))):
-        found *= np.where(fresh > i, max(unseen - i, 0), 1)
-    return found
+    named = np.arange(seen + voters + 1)
+    fresh = [max([seen - 1, *votes]) + 1 - seen for votes in found]
+    ways = np.array([[math.perm(unseen, n)] for n in fresh], dtype=float)
+    exists = np.array([(named < seen + n) | (unseen > n) for n in fresh])
+    hits = np.array(found, dtype=np.intp).reshape(len(found), voters, 1) == named
+    return hits, ways * exists
