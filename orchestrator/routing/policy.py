@@ -24,8 +24,8 @@ class Policy:
     """One who is right with this probability is asked alone; a vote that reaches it ends the
     asking."""
     comparable: float = 0.6
-    """An expert whose score is under this many times the best one's has nothing to add: it is kept
-    only as a substitute."""
+    """Where nobody's score is this many times the best one's, the best is asked alone: the others
+    have nothing to add and are kept only as substitutes."""
     seed: int = 0
     """What strategies that draw lots draw them from, together with the question."""
     cost_weight: float = 0.0
@@ -40,9 +40,6 @@ class Policy:
     """Budget of memory for the experts that are served at all, in GB; None: no limit."""
     target: float = 1.0
     """``cascade``: the accuracy to keep, as a share of the best single expert's."""
-    diversity: float = 0.05
-    """``symbolic``: what an expert's score loses when its errors coincide wholly with those of one
-    already recruited."""
     k: int = 3
     """``symbolic-paper``: how many experts are drawn for a question."""
     temperature: float = 0.5

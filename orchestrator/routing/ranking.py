@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import overload
 
@@ -89,27 +88,6 @@ class Ranking(Sequence[Candidate]):
     def chance(self, column: int) -> float:
         """The expected success of the expert in the pool's ``column``, in [0, 1]."""
         return min(max(float(self._chances[column]), 0.0), 1.0)
-
-    def less(self, penalty: NDArray[np.float64], why: Callable[[int], str]) -> Ranking:
-        """The same experts with ``penalty``, (e) by column, taken from their scores.
-
-        ``why`` labels the term of a column that has one; the chances stay what they were.
-        """
-
-        def make(column: int) -> Candidate:
-            plain = self._make(column)
-            if not penalty[column]:
-                return plain
-            taken = float(penalty[column])
-            return replace(
-                plain,
-                score=plain.score - taken,
-                terms=(*plain.terms, Term(why(column), -taken)),
-                chance=plain.success,
-            )
-
-        scores = self._scores - penalty
-        return Ranking(self._pool, scores, make, chances=self._chances, slow=self._slow)
 
     def __len__(self) -> int:
         return len(self._order)

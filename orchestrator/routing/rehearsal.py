@@ -96,6 +96,13 @@ class Stage:
         spent = np.where(ballots.there, costs[ballots.columns], 0.0)
         return Rehearsal(agreement, right, np.cumsum(spent, axis=1))
 
+    def right(self, committee: NDArray[np.intp], chances: Floats) -> NDArray[np.bool_]:
+        """Whether the vote of one ``committee`` (columns) is right, (q), on every question."""
+        ballots = self._ballots([committee.tolist()] * len(self.memory), chances)
+        _, leads = _vote(ballots)
+        rows = np.arange(len(self.memory))
+        return np.asarray(self.memory.correct[rows, committee[leads]] > 0.5)
+
     def _ballots(self, orders: Sequence[Sequence[int]], chances: Floats) -> _Ballots:
         longest = max(map(len, orders), default=0)
         padded = [[*order, *[order[0]] * (longest - len(order))] for order in orders]

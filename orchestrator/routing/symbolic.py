@@ -2,21 +2,23 @@
 
 Source: Symbolic-MoE (arXiv 2503.05641, section 3.2), with four changes: an expert's local score
 is a probability with a spread instead of a sum of ±1; recruiting is deterministic instead of
-sampled with replacement; no one is asked who could not change the answer; and of experts about as
-good, those are asked whose errors differ.
+sampled with replacement; no one is asked who could not change the answer; and those vote who vote
+well together, which experts that err together do not.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from coterie.types import Route
 from orchestrator.routing.base import Policy, Pool, Query, Ranking, Router, rank
-from orchestrator.routing.diversity import diversify
+from orchestrator.routing.committees import Committees, committees
 
 
 class SymbolicRouter(Router):
-    """Asks the best expert alone when it is sure enough, else the comparable few."""
+    """Asks the best expert alone when it is sure enough, else the few that vote best together."""
 
     name = "symbolic"
 
@@ -25,27 +27,26 @@ class SymbolicRouter(Router):
 
 
 def one_or_few(strategy: str, query: Query, pool: Pool, policy: Policy, ranking: Ranking) -> Route:
-    """The best of ``ranking`` alone, or the comparable few with others of them in reserve.
+    """The best of ``ranking`` alone, or a few that vote, with comparable others in reserve.
 
-    Alone where it is sure enough, or where nobody comes near it; the few are as different in their
-    errors as they come (:mod:`orchestrator.routing.diversity`).
+    Alone where it is sure enough, or where nobody comes near it.  The few are the comparable best,
+    or the committee that was measured to vote best (:mod:`orchestrator.routing.committees`).
     """
-    first = min(policy.first, policy.most)
     near = _comparable(ranking, policy)
-    alone = len(near) == 1 or ranking.chance(near[0]) >= policy.confidence
-    reason = _reason(ranking, pool, policy, len(near))
-    if not alone and len(near) > first:
-        ranking = diversify(ranking, pool, policy, near)
-        comparable = set(near)
-        near = [column for column in ranking.columns if column in comparable]
-    recruits = tuple(pool.names[column] for column in near[: 1 if alone else policy.most])
+    if len(near) == 1 or ranking.chance(near[0]) >= policy.confidence:
+        recruits, first, told = near[:1], 1, _alone(ranking, pool, policy)
+    else:
+        first = min(policy.first, policy.most)
+        few, told = _few(near, ranking, pool, policy, first)
+        recruits = [*few, *(column for column in near if column not in few)]
+    names = tuple(pool.names[column] for column in recruits[: policy.most])
     return Route(
         strategy,
         query.skills,
         ranking,
-        recruits[:first],
-        recruits[first:],
-        reason,
+        names[:first],
+        names[first:],
+        told + _next(ranking, pool),
         enough=policy.confidence,
         step=policy.most,
         snapshot=pool.knowledge.name,
@@ -61,18 +62,46 @@ def _comparable(ranking: Ranking, policy: Policy) -> list[int]:
     return columns[: max(int(np.count_nonzero(scores >= floor)), 1)]
 
 
-def _reason(ranking: Ranking, pool: Pool, policy: Policy, near: int) -> str:
-    columns = ranking.columns
-    name, chance = pool.names[columns[0]], ranking.chance(columns[0])
-    margin = ""
-    if len(columns) > 1:
-        margin = f"; next is {pool.names[columns[1]]} at {ranking.chance(columns[1]):.2f}"
+def _few(
+    near: Sequence[int], ranking: Ranking, pool: Pool, policy: Policy, first: int
+) -> tuple[list[int], str]:
+    """The columns of the ``first`` that vote, best first, and why these."""
+    plain = list(near[:first])
+    name, chance = pool.names[plain[0]], ranking.chance(plain[0])
+    told = f"best is {name} at {chance:.2f}, under {policy.confidence:.2f}: "
+    found = committees(pool, first) if len(near) > first else None
+    if found is None or not found.known[plain].all():
+        # Nobody can say how those that are not known would vote together with the others.
+        return plain, f"{told}{len(plain)} comparable experts vote"
+    return _committee(found, ranking, pool, policy, told)
+
+
+def _committee(
+    found: Committees, ranking: Ranking, pool: Pool, policy: Policy, told: str
+) -> tuple[list[int], str]:
+    values = found.values(ranking.success)
+    if policy.cost_weight:
+        values = policy.worth(values, pool.costs.relative[found.members].sum(axis=1))
+    slow = pool.costs.too_slow(policy.latency_s)
+    if slow is not None:
+        values = np.where(slow[found.members].any(axis=1), -np.inf, values)
+    best = int(np.argmax(values))
+    chosen = set(found.members[best].tolist())
+    columns = [column for column in ranking.columns if column in chosen]
+    names = ", ".join(pool.names[column] for column in columns)
+    return columns, f"{told}{names} vote best together, expected {values[best]:.2f}"
+
+
+def _alone(ranking: Ranking, pool: Pool, policy: Policy) -> str:
+    column = ranking.columns[0]
+    name, chance = pool.names[column], ranking.chance(column)
     if chance >= policy.confidence:
-        return f"{name} is sure enough alone at {chance:.2f}{margin}"
-    if near == 1:
-        return f"no other expert comes near {name} at {chance:.2f}{margin}"
-    few = min(near, policy.first, policy.most)
-    return (
-        f"best is {name} at {chance:.2f}, under {policy.confidence:.2f}: "
-        f"{few} comparable experts vote{margin}"
-    )
+        return f"{name} is sure enough alone at {chance:.2f}"
+    return f"no other expert comes near {name} at {chance:.2f}"
+
+
+def _next(ranking: Ranking, pool: Pool) -> str:
+    if len(ranking) == 1:
+        return ""
+    column = ranking.columns[1]
+    return f"; next is {pool.names[column]} at {ranking.chance(column):.2f}"

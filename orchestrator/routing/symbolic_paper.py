@@ -12,6 +12,8 @@ Source: arXiv 2503.05641, sections 3.1 and 3.2, by the paper's formulas:
 
 Where this reading had to decide something:
 
+* A share needs totals of one sign.  Where some experts' are positive and others' negative, the best
+  would have a negative share of a negative total; totals are then counted from the lowest.
 * Skills are those of the query, each with unit weight.  The paper asks an LLM for keywords; so does
   Coterie where a keyword expert is configured, and with embeddings both sides use those instead.
 * An expert drawn twice is asked once and has one vote, since a route names experts.  Its term says
@@ -93,7 +95,8 @@ class SymbolicPaper(Router):
         urns = [_urn(query, pool, policy) for query in queries]
         draws = [urn.draw(_k(policy), allowed) for urn in urns]
         kept = _kept(draws, allowed, policy)
-        told = f"; {int(allowed.sum() - kept.sum())} experts are trimmed from the batch"
+        gone = [pool.names[column] for column in np.flatnonzero(allowed & ~kept)]
+        told = f"; trimmed from the batch: {', '.join(gone) or 'nobody'}"
         return [
             _route(urn, _redrawn(urn, drawn, kept), kept, pool, told)
             for urn, drawn in zip(urns, draws, strict=True)
@@ -109,6 +112,8 @@ def _sums(pool: Pool) -> Sums:
     memory = pool.knowledge.memory
     rows, score = _from_answers(pool, memory) if memory is not None else _from_profiles(pool)
     totals = score.sum(axis=0)
+    if totals.min() < 0 < totals.max():
+        totals = totals - totals.min()
     pooled = totals.sum()
     share = totals / pooled if pooled else np.full(len(totals), 1 / len(totals))
     return Sums(rows, score, share)

@@ -11,6 +11,7 @@ import openai
 import pytest
 
 from coterie.errors import EngineRejected, EngineUnavailable
+from orchestrator.routing import OFFERED
 
 HELLO = [{"role": "user", "content": "How many?"}]
 
@@ -60,6 +61,20 @@ async def test_usage_is_summed_over_every_call(service: Any) -> None:
     assert found.usage is not None
     assert found.usage.prompt_tokens == 10
     assert found.usage.completion_tokens == 5
+
+
+@pytest.mark.parametrize("strategy", OFFERED)
+async def test_every_strategy_answers(service: Any, strategy: str) -> None:
+    response = await service.chat(model=f"coterie/{strategy}")
+    assert response.status_code == 200
+    record = await service.http.get(f"/v1/routes/{response.headers['x-request-id']}")
+    assert record.json()["reason"]
+
+
+async def test_the_oracle_is_for_evaluations_alone(service: Any) -> None:
+    response = await service.chat(model="coterie/oracle")
+    assert response.status_code == 400
+    assert "coterie eval replay" in response.json()["error"]["message"]
 
 
 async def test_an_expert_can_be_asked_by_name(service: Any) -> None:

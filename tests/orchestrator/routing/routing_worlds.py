@@ -94,7 +94,7 @@ def world(seed: int, n: int) -> tuple[tuple[Expert, ...], Knowledge]:
     """``n`` experts of random competence, size and speed, and what is known of them."""
     rng = np.random.default_rng(seed)
     competence = {f"e{i}": rng.uniform(0.1, 0.95, len(SKILLS)).tolist() for i in range(n)}
-    remembered = memory(competence, seed=seed)
+    remembered = memory(competence, 210, seed=seed)
     latency = {name: float(rng.uniform(0.5, 4.0)) for name in competence}
     sizes = rng.choice([1.0, 3.0, 8.0, 70.0], n)
     experts = tuple(

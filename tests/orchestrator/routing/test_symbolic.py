@@ -8,9 +8,16 @@ import pytest
 from coterie.types import SkillWeight
 from orchestrator.routing import Policy, Pool, load_router
 from orchestrator.routing.base import expected_success
-from orchestrator.routing.diversity import correlations
+from orchestrator.routing.committees import committees
 from skills.knowledge import Knowledge
-from tests.orchestrator.routing.routing_worlds import SQL, expert, memory, pool, profile
+from tests.orchestrator.routing.routing_worlds import (
+    SQL,
+    expert,
+    memory,
+    pool,
+    profile,
+    profiles_of,
+)
 
 route = load_router("symbolic").route
 
@@ -69,48 +76,93 @@ def test_a_mixed_question_is_a_mixture_of_rates() -> None:
     assert 0 < sd[0] < 0.05
 
 
-# --- diversity of errors ------------------------------------------------------------------------
+# --- committees ---------------------------------------------------------------------------------
 
 
-def twins() -> Pool:
-    """a and its twin are right and wrong together; b is nearly as good, and on its own."""
-    remembered = memory(dict.fromkeys(("a", "b", "twin"), (0.6, 0.6, 0.6)), 400)
-    correct = remembered.correct.copy()
-    correct[:, 2] = correct[:, 0]
+def twins(n: int = 600, **overrides: float) -> Pool:
+    """a, b and c make the same mistakes; d and e, nearly as good, make their own."""
+    names = "abcde"
+    remembered = memory(dict.fromkeys(names, (0.6, 0.6, 0.6)), n)
+    correct, answers = remembered.correct.copy(), remembered.answers.copy()
+    correct[:, 1:3], answers[:, 1:3] = correct[:, :1], answers[:, :1]
+    rates = {"a": 0.62, "b": 0.61, "c": 0.61, "d": 0.6, "e": 0.6, **overrides}
     known = Knowledge.of(
-        [profile("a", 0.6, sql=0.62), profile("twin", 0.6, sql=0.61), profile("b", 0.6, sql=0.60)],
-        memory=replace(remembered, correct=correct),
+        [profile(n, 0.6, sql=p) for n, p in rates.items()],
+        memory=replace(remembered, correct=correct, answers=answers),
     )
-    return Pool([expert(n) for n in ("a", "b", "twin")], known)
+    return Pool([expert(n) for n in names], known)
 
 
-def test_of_two_about_as_good_the_one_that_errs_differently_is_recruited() -> None:
-    found = route(SQL, twins(), Policy(first=2))
-    assert found.chosen == ("a", "b")
-    assert found.reserve == ("twin",)
-    told = found.candidates[2]
-    assert "errs with a" in told.reason
-    assert sum(term.value for term in told.terms) == pytest.approx(told.score)
-    assert told.success == pytest.approx(0.61)
+def test_those_vote_who_do_not_make_the_same_mistakes() -> None:
+    found = route(SQL, twins(), Policy(first=3))
+    assert len({"a", "b", "c"} & set(found.chosen)) == 1
+    assert {"d", "e"} < set(found.chosen)
+    assert "vote best together" in found.reason
+    assert set(found.reserve) == {"a", "b", "c"} - set(found.chosen)
 
 
-def test_diversity_never_outweighs_a_clear_difference_in_competence() -> None:
+def test_a_committee_is_as_good_as_its_vote_was() -> None:
+    group = twins()
+    found = committees(group, 3)
+    assert found is not None
+    by_members = {
+        frozenset(m): a for m, a in zip(found.members.tolist(), found.accuracy, strict=True)
+    }
+    assert by_members[frozenset({0, 3, 4})] > by_members[frozenset({0, 1, 2})] + 0.03
+    assert by_members[frozenset({0, 1, 2})] == pytest.approx(0.6, abs=0.05)
+
+
+def test_who_is_good_at_this_question_is_worth_more_on_the_committee() -> None:
+    group = twins()
+    found = committees(group, 3)
+    assert found is not None
+    plain = found.values(np.full(5, 0.6))
+    better = found.values(np.array([0.6, 0.6, 0.6, 0.9, 0.6]))
+    has_d = (found.members == 3).any(axis=1)
+    assert (better[has_d] >= plain[has_d]).all()
+    assert better[~has_d] == pytest.approx(plain[~has_d])
+
+
+def test_specialists_are_called_where_their_advantage_was_seen_to_count() -> None:
+    competence = {
+        "law": (0.9, 0.2, 0.2),
+        "maths": (0.2, 0.9, 0.2),
+        "sql": (0.2, 0.2, 0.9),
+        "x": (0.45, 0.45, 0.45),
+        "y": (0.45, 0.45, 0.45),
+    }
+    remembered = memory(competence, 900)
+    group = Pool(
+        [expert(n) for n in competence],
+        Knowledge.of(profiles_of(remembered), memory=remembered),
+    )
+    found = committees(group, 3)
+    assert found is not None
+    assert found.slope > 0.1
+    column = group.names.index("sql")
+    table = group.table
+    values = found.values(table.mean[table.rows["sql"]])
+    assert column in found.members[int(np.argmax(values))]
+
+
+def test_few_answers_tell_no_committees_apart() -> None:
+    group = twins(150)
+    assert committees(group, 3) is None
+    assert route(SQL, group, Policy(first=3)).chosen == ("a", "b", "c")
+
+
+def test_an_expert_nobody_remembers_is_recruited_by_its_profile() -> None:
     group = twins()
     known = Knowledge.of(
-        [profile("a", 0.6, sql=0.7), profile("twin", 0.6, sql=0.69), profile("b", 0.6, sql=0.6)],
+        [*group.knowledge.profiles.values(), profile("new", 0.6, sql=0.65)],
         memory=group.knowledge.memory,
     )
-    assert route(SQL, Pool(group.experts, known), Policy(first=2)).chosen == ("a", "twin")
+    found = route(SQL, Pool([*group.experts, expert("new")], known), Policy(first=3))
+    assert found.chosen[0] == "new"
 
 
-def test_without_remembered_answers_the_best_are_recruited() -> None:
+def test_a_cost_weight_makes_for_cheaper_committees() -> None:
     group = twins()
-    known = Knowledge.of(group.knowledge.profiles.values())
-    assert correlations(Pool(group.experts, known)) is None
-    assert route(SQL, Pool(group.experts, known), Policy(first=2)).chosen == ("a", "twin")
-
-
-def test_the_chances_are_what_they_were_before_diversity() -> None:
-    chances = {c.expert: c.success for c in route(SQL, twins(), Policy(first=2)).candidates}
-    assert chances == pytest.approx({"a": 0.62, "b": 0.6, "twin": 0.61})
-    assert np.isfinite(list(chances.values())).all()
+    sizes = {"a": 70.0, "b": 1.0, "c": 1.0, "d": 1.0, "e": 1.0}
+    sized = Pool([expert(n, active_params_b=b) for n, b in sizes.items()], group.knowledge)
+    assert "a" not in route(SQL, sized, Policy(first=3, cost_weight=0.05)).chosen

@@ -28,7 +28,7 @@ def remembering(**competence: tuple[float, float, float]) -> Pool:
 
 
 def test_a_profile_is_a_sum_of_plus_and_minus_one_per_skill() -> None:
-    found = remembering(a=(0.9, 0.2, 0.5), b=(0.1, 0.8, 0.5))
+    found = remembering(a=(0.9, 0.6, 0.5), b=(0.6, 0.8, 0.5))
     published = sums(found)
     kept = found.knowledge.memory
     assert kept is not None
@@ -37,6 +37,13 @@ def test_a_profile_is_a_sum_of_plus_and_minus_one_per_skill() -> None:
         assert published.score[row] == pytest.approx((2 * kept.correct[asked] - 1).sum(axis=0))
     totals = published.score.sum(axis=0)
     assert published.share == pytest.approx(totals / totals.sum())
+
+
+def test_where_totals_differ_in_sign_the_best_has_the_greatest_share() -> None:
+    found = sums(remembering(good=(0.8, 0.8, 0.8), poor=(0.2, 0.2, 0.2), bad=(0.1, 0.1, 0.1)))
+    assert found.share == pytest.approx(found.share.clip(0))
+    assert found.share.sum() == pytest.approx(1.0)
+    assert list(np.argsort(found.share)) == [0, 2, 1]  # bad, poor, good, by name
 
 
 def test_every_skill_of_the_question_counts_once_whatever_its_weight() -> None:
@@ -101,7 +108,7 @@ def test_rare_recruits_are_trimmed_from_a_batch_and_replaced() -> None:
     after = Counter(e for route in planned for e in route.chosen)
     assert rare == ["d"]
     assert "d" not in after
-    assert all("1 experts are trimmed" in route.reason for route in planned)
+    assert all("trimmed from the batch: d" in route.reason for route in planned)
     assert sum(after.values()) >= sum(before.values()) - before["d"]
 
 
