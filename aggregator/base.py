@@ -18,15 +18,18 @@ class Case:
     """What is voted on, and all that is known of it before the votes are counted.
 
     ``chances`` maps each expert to its expected success on this question, in [0, 1]; ``options`` is
-    the number of answers to choose from, 0 for an open question; ``vector`` is the question's unit
-    embedding, (d,), where there is one.
+    the number of answers to choose from, 0 for an open question, and ``choices`` are their texts,
+    where known; ``text`` is the question's own; ``context``, (c), tells what it is about in
+    numbers, as the vote was told of the questions it learned from.
     """
 
     ballots: tuple[Ballot, ...]
     chances: Mapping[str, float]
     options: int = 0
     skills: tuple[SkillWeight, ...] = ()
-    vector: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    text: str = ""
+    choices: tuple[str, ...] = ()
+    context: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
 
     @property
     def votes(self) -> dict[str, tuple[str, ...]]:

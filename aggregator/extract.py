@@ -14,7 +14,7 @@ from coterie.types import Reading
 THINKING = re.compile(r"^.*?</think>", re.DOTALL)
 BOXED = re.compile(r"\\boxed\{([^{}]+)\}")
 STATED = re.compile(r"answer(?:\s+is|:)[\s*]*(.+?)[*\s]*(?:\.\s|\.?$|\n)", re.IGNORECASE)
-OPTION = re.compile(r"^\s*\(?([A-Z])[).:]\s+\S", re.MULTILINE)
+OPTION = re.compile(r"^\s*\(?([A-Z])[).:]\s+(\S.*)", re.MULTILINE)
 LETTER = re.compile(r"^\W*\(?([A-Z])\)?(?:[).:\s].*)?$", re.DOTALL)
 NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 FENCE = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
@@ -26,9 +26,21 @@ def options_of(question: str) -> tuple[str, ...]:
 
     Fewer than two consecutive letters from A on are not a choice.
     """
-    found = tuple(dict.fromkeys(OPTION.findall(question)))
-    expected = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(found)])
-    return found if len(found) >= 2 and found == expected else ()
+    return tuple(_options(question))
+
+
+def choices_of(question: str) -> tuple[str, ...]:
+    """The first lines of the same options' texts."""
+    return tuple(_options(question).values())
+
+
+def _options(question: str) -> dict[str, str]:
+    """Letter and text of each option; nothing where the letters are no choice."""
+    found: dict[str, str] = {}
+    for letter, text in OPTION.findall(question):
+        found.setdefault(letter, text.strip())
+    expected = list("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(found)])
+    return found if len(found) >= 2 and list(found) == expected else {}
 
 
 def read_answer(question: str, completion: str) -> tuple[str | None, Reading]:

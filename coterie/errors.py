@@ -5,6 +5,9 @@ CoterieError
 ├── RegistryError               the expert registry refuses an entry
 │   ├── UnknownExpert
 │   └── DuplicateExpert
+├── SnapshotError               a snapshot of the profiles cannot be made, used or removed
+│   ├── UnknownSnapshot
+│   └── DuplicateSnapshot
 ├── RequestError                the caller must change the request
 │   ├── UnknownModel
 │   └── ContextLengthExceeded
@@ -40,6 +43,18 @@ class UnknownExpert(RegistryError):
 
 class DuplicateExpert(RegistryError):
     """An expert of that name is registered already."""
+
+
+class SnapshotError(CoterieError):
+    """A snapshot of the profiles cannot be made, used or removed."""
+
+
+class UnknownSnapshot(SnapshotError):
+    """No snapshot of that name is kept."""
+
+
+class DuplicateSnapshot(SnapshotError):
+    """A snapshot of that name is kept already."""
 
 
 class RequestError(CoterieError):

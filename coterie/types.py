@@ -200,6 +200,7 @@ class Effort:
 class Profile:
     """What is known of one expert: its rate over everything, and per skill where it was graded.
 
+    A skill only others were graded on has an estimate with ``n`` 0: its level, and how hard it is.
     ``aggregation`` is its success at making one answer of many, another skill than answering.
     """
 
@@ -214,9 +215,25 @@ class Profile:
         return self.skills.get(skill, self.overall)
 
 
+class Reading(IntEnum):
+    """How an answer was read out of a completion: lower is surer."""
+
+    NOTHING = 0
+    """Nothing could be read."""
+    STATED = 1
+    """In the form that was asked for: "the answer is (B)", a boxed result, JSON alone."""
+    NAMED = 2
+    """In a form of the expert's own: "Answer: B", a short reply that is nothing but the answer."""
+    GUESSED = 3
+    """By the last resort of whoever read it."""
+
+
 @dataclass(frozen=True, slots=True)
 class GradedAnswer:
-    """One expert's answer to one validation question, graded: the evidence behind a profile."""
+    """One expert's answer to one validation question, graded: the evidence behind a profile.
+
+    Tokens and latency are 0 where nobody measured them.
+    """
 
     expert: str
     task: str
@@ -227,6 +244,7 @@ class GradedAnswer:
     correct: bool
     usage: Usage
     latency_s: float
+    reading: Reading = Reading.STATED
 
 
 # --- who is asked -------------------------------------------------------------------------------
@@ -343,19 +361,6 @@ class Failure:
     latency_s: float
     rejected: bool = False
     code: str | None = None
-
-
-class Reading(IntEnum):
-    """How an answer was read out of a completion: lower is surer."""
-
-    NOTHING = 0
-    """Nothing could be read."""
-    STATED = 1
-    """In the form that was asked for: "the answer is (B)", a boxed result, JSON alone."""
-    NAMED = 2
-    """In a form of the expert's own: "Answer: B", a short reply that is nothing but the answer."""
-    GUESSED = 3
-    """By the last resort of whoever read it."""
 
 
 @dataclass(frozen=True, slots=True)

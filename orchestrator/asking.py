@@ -31,7 +31,10 @@ class Asking:
         started = time.perf_counter()
         try:
             engine = self.roster.engine(name)
-            return await engine.complete(self.question, self.roster.sampling(name, self.inquiry))
+            with self.roster.answering(name):
+                return await engine.complete(
+                    self.question, self.roster.sampling(name, self.inquiry)
+                )
         except EngineError as error:
             return self._failure(name, error, started)
 
@@ -43,12 +46,13 @@ class Asking:
         try:
             engine = self.roster.engine(name)
             stream = engine.stream(self.question, self.roster.sampling(name, self.inquiry))
-            async with aclosing(stream) as chunks:
-                async for chunk in chunks:
-                    self.emit(Delta(name, chunk))
-                    text.append(chunk.text)
-                    finish = chunk.finish_reason or finish
-                    usage = chunk.usage or usage
+            with self.roster.answering(name):
+                async with aclosing(stream) as chunks:
+                    async for chunk in chunks:
+                        self.emit(Delta(name, chunk))
+                        text.append(chunk.text)
+                        finish = chunk.finish_reason or finish
+                        usage = chunk.usage or usage
         except EngineError as error:
             if any(text):
                 raise

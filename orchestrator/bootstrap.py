@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 
-from aggregator.vote import Weighted
 from coterie.clock import SystemClock
 from coterie.db import Database
 from coterie.types import Question, Skill
 from orchestrator import schema
 from orchestrator.access import Access, read_or_make_key
+from orchestrator.descriptions import Descriptions
 from orchestrator.engines.fleet import Fleet
 from orchestrator.engines.http import HttpLimits, create_client
 from orchestrator.engines.managed import ManagedSettings
@@ -22,15 +22,22 @@ from orchestrator.experts_file import load_experts
 from orchestrator.graph import Coterie, Services
 from orchestrator.parts import EngineFleet, Parts
 from orchestrator.profiling import Profiling
+from orchestrator.replay.teaching import Teacher
 from orchestrator.roster import Roster
 from orchestrator.routing import Policy
 from orchestrator.settings import Settings
 from orchestrator.traces.store import TraceStore
 from orchestrator.traces.writer import TraceWriter
+from skills.answer_store import AnswerStore
+from skills.archive import Archive
 from skills.encoder import Encoder, SentenceEncoder
+from skills.expert_store import ExpertStore
 from skills.experts import Registry
 from skills.infer import EmbeddingInference, KeywordInference, SkillInference
-from skills.store import ExpertStore, ProfileStore
+from skills.keyword_store import KeywordStore
+from skills.question_reader import QuestionReader, fingerprint
+from skills.snapshot_store import SnapshotStore
+from skills.synonym_store import SynonymStore
 from skills.taxonomy import DEFAULT_TAXONOMY
 
 REFRESH_EVERY_S = 15.0
@@ -55,29 +62,39 @@ async def build(
         database = Database(database_url)
         stack.push_async_callback(database.close)
         registry = Registry(ExpertStore(database))
-        await registry.seed(declared.experts)
-        profiles = ProfileStore(database)
+        seeded = await registry.seed(declared.experts)
+        answers = AnswerStore(database)
         taxonomy = declared.skills or DEFAULT_TAXONOMY
         engines = fleet or await _fleet(settings, stack)
         roster = Roster(engines)
-        inference = inference or _inference(settings, roster, taxonomy, encoder)
-        policy = Policy(most=settings.max_experts, confidence=settings.confidence)
+        by_meaning = EmbeddingInference(
+            taxonomy, encoder or SentenceEncoder(settings.embedding_model)
+        )
+        # Whoever brings an inference of his own brings no encoder.
+        descriptions = Descriptions(by_meaning.embed if inference is None else None)
+        inference = inference or _inference(settings, roster, by_meaning, database)
+        policy = policy_of(settings)
         traces = TraceWriter(TraceStore(database), keep=settings.trace_limit)
         await stack.enter_async_context(traces)
-        profiling = Profiling(roster, inference, profiles, after=_nothing)
+        reader = question_reader(settings, inference, answers, taxonomy)
+        teacher = Teacher(policy, lambda: roster.snapshot.experts)
+        archive = archive_of(database, answers, reader, teacher)
+        profiling = Profiling(roster, reader, answers, archive, after=_nothing)
         parts = Parts(
             settings=settings,
             database=database,
             registry=registry,
-            profiles=profiles,
+            archive=archive,
+            synonyms=SynonymStore(database),
             fleet=engines,
             roster=roster,
             taxonomy=taxonomy,
             inference=inference,
-            coterie=Coterie(Services(inference, roster, Weighted(), policy)),
+            coterie=Coterie(Services(inference, roster, policy)),
             traces=traces,
             access=_access(settings),
             profiling=profiling,
+            descriptions=descriptions,
         )
         profiling.after = parts.refresh
         stack.push_async_callback(profiling.aclose)
@@ -85,8 +102,36 @@ async def build(
         # While the engines start: an encoder that cannot be loaded is told now, and the first
         # question does not wait for one that can.
         await inference.infer(Question.of("Are you ready?"))
+        await _bring_knowledge_up_to_date(parts, answers, seeded.removed)
         await stack.enter_async_context(_background(parts))
         yield parts
+
+
+def question_reader(
+    settings: Settings,
+    inference: SkillInference,
+    answers: AnswerStore,
+    taxonomy: Sequence[Skill],
+) -> QuestionReader:
+    """What reads profiling questions, the same in the service and in an import."""
+    encoder = settings.embedding_model
+    return QuestionReader(inference, answers, encoder=encoder, taxonomy=fingerprint(taxonomy))
+
+
+def archive_of(
+    database: Database, answers: AnswerStore, reader: QuestionReader, teacher: Teacher
+) -> Archive:
+    """What makes snapshots, the same in the service and in an import."""
+    return Archive(answers, SnapshotStore(database), reader, finish=teacher.finish)
+
+
+async def _bring_knowledge_up_to_date(
+    parts: Parts, answers: AnswerStore, removed: Collection[str]
+) -> None:
+    await parts.forget(removed)
+    if await parts.archive.snapshots.active() is None and await answers.any():
+        await parts.archive.make(note="of all answers that were stored before snapshots were kept")
+        await parts.knowledge()
 
 
 @asynccontextmanager
@@ -116,13 +161,25 @@ async def _fleet(settings: Settings, stack: AsyncExitStack) -> Fleet:
     return await stack.enter_async_context(fleet)
 
 
+def policy_of(settings: Settings) -> Policy:
+    """How many are asked, and what is wanted of the choice."""
+    return Policy(
+        most=settings.max_experts,
+        confidence=settings.confidence,
+        cost_weight=settings.cost_weight,
+        latency_s=settings.latency_s,
+    )
+
+
 def _inference(
-    settings: Settings, roster: Roster, taxonomy: tuple[Skill, ...], encoder: Encoder | None
+    settings: Settings, roster: Roster, by_meaning: EmbeddingInference, database: Database
 ) -> SkillInference:
-    by_meaning = EmbeddingInference(taxonomy, encoder or SentenceEncoder(settings.embedding_model))
     if settings.keyword_expert is None:
         return by_meaning
-    return KeywordInference(partial(roster.engine, settings.keyword_expert), by_meaning)
+    engine = partial(roster.engine, settings.keyword_expert)
+    return KeywordInference(
+        engine, by_meaning, model=settings.keyword_expert, cache=KeywordStore(database)
+    )
 
 
 def _access(settings: Settings) -> Access:

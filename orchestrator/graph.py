@@ -16,21 +16,25 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, TypedDict, cast
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
-from aggregator.base import Case, Vote, ballots_of, options_in
+from aggregator.base import Case, ballots_of, options_in
+from aggregator.extract import choices_of
 from aggregator.synthesize import synthesis_question
 from coterie.errors import ContextLengthExceeded, NoExpertAvailable, RequestError
 from coterie.types import Chunk, Completion, Failure, Question, Route, Verdict
 from orchestrator.asking import Asking
+from orchestrator.holders import Holders
 from orchestrator.inquiry import Delta, Event, Finished, Inquiry, Outcome, Routed
 from orchestrator.roster import Roster
-from orchestrator.routing import Policy, Pool, Query, chances, direct, load_router, names
+from orchestrator.routing import Policy, Pool, Query, chances, direct, load_router, names, stay
+from orchestrator.routing.outlook import outlook
+from orchestrator.voting import vote_for
 from skills.infer import SkillInference
 
 
@@ -40,8 +44,8 @@ class Services:
 
     inference: SkillInference
     roster: Roster
-    vote: Vote
     policy: Policy
+    holders: Holders = field(default_factory=Holders)
 
 
 class State(TypedDict, total=False):
@@ -134,7 +138,7 @@ async def judge(state: State, runtime: Context) -> State:
     if not state["completions"]:
         raise _everyone_failed(state["failures"])
     case = _case(state)
-    verdict = runtime.context.vote.judge(case)
+    verdict = vote_for(state["pool"], state["route"].strategy).judge(case)
     return {"verdict": verdict, "waiting": _recruits(state, case, verdict, runtime.context.policy)}
 
 
@@ -169,6 +173,7 @@ async def answer(state: State, runtime: Context) -> State:
         extras = {k: v for k, v in found.message.items() if k not in ("role", "content")}
         runtime.stream_writer(Delta(found.expert, Chunk(text=found.text, delta=extras)))
         runtime.stream_writer(Delta(found.expert, Chunk(finish_reason=found.finish_reason)))
+    runtime.context.holders.keep(state["inquiry"].question, found.expert, found.text)
     return {"answer": found}
 
 
@@ -188,7 +193,13 @@ async def query_of(inquiry: Inquiry, services: Services) -> Query:
     if inquiry.expert:
         return Query(text=question.text, options=options_in(question))
     found = await services.inference.infer(question)
-    return Query(found.skills, question.text, found.vector, options_in(question))
+    return Query(
+        found.skills,
+        question.text,
+        found.vector,
+        options_in(question),
+        services.holders.of(question),
+    )
 
 
 async def decide(inquiry: Inquiry, query: Query, services: Services) -> tuple[Pool | None, Route]:
@@ -196,18 +207,24 @@ async def decide(inquiry: Inquiry, query: Query, services: Services) -> tuple[Po
     if inquiry.expert:
         services.roster.expert(inquiry.expert)
         return None, direct(inquiry.expert)
-    pool = await services.roster.pool(inquiry)
-    return pool, load_router(inquiry.strategy).route(query, pool, services.policy)
+    pool, policy = await services.roster.pool(inquiry), services.policy
+    decided = load_router(inquiry.strategy).route(query, pool, policy)
+    if load_router(decided.strategy).stays:  # whichever strategy ``auto`` fell on
+        decided = stay(decided, query, pool, policy)
+    return pool, decided
 
 
 def _case(state: State) -> Case:
-    query = state["query"]
+    query, question = state["query"], state["inquiry"].question
+    known = outlook(query, state["pool"], state["route"])
     return Case(
-        ballots_of(state["inquiry"].question, state["completions"]),
-        chances(state["route"]),
+        ballots_of(question, state["completions"]),
+        known.chances,
         query.options,
         query.skills,
-        query.vector,
+        query.text,
+        choices_of(question.text),
+        known.context,
     )
 
 

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from coterie.db import Database
+from coterie.errors import SnapshotError
 from coterie.types import Expert, Health, Skill
 from orchestrator.access import Access
+from orchestrator.descriptions import Descriptions
 from orchestrator.graph import Coterie
 from orchestrator.profiling import Profiling
 from orchestrator.roster import Engines, Roster, Snapshot
 from orchestrator.settings import Settings
 from orchestrator.traces.writer import TraceWriter
+from skills.archive import Archive
 from skills.experts import Registry
-from skills.infer import SkillInference
-from skills.store import ProfileStore
+from skills.infer import KeywordInference, SkillInference
+from skills.knowledge import Knowledge
+from skills.synonym_store import SynonymStore
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +50,8 @@ class Parts:
     settings: Settings
     database: Database
     registry: Registry
-    profiles: ProfileStore
+    archive: Archive
+    synonyms: SynonymStore
     fleet: EngineFleet
     roster: Roster
     taxonomy: tuple[Skill, ...]
@@ -55,12 +60,51 @@ class Parts:
     traces: TraceWriter
     access: Access
     profiling: Profiling
+    descriptions: Descriptions
+    _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     async def refresh(self) -> None:
-        """Reads registry and profiles anew, and brings the engines in line."""
-        experts = await self.registry.list()
-        self.roster.snapshot = Snapshot.of(experts, await self.profiles.profiles())
-        await self.fleet.sync(experts)
+        """Reads the registry anew, and the active snapshot if another one is active now."""
+        async with self._refreshing:  # what was read first must not be kept last
+            experts = await self.registry.list()
+            described = self.roster.snapshot.descriptions
+            self.roster.snapshot = Snapshot.of(experts, await self._knowledge(), described)
+            await self.fleet.sync(experts)
+            # Last: an encoder takes a while to load, and engines start meanwhile.
+            described = await self.descriptions.of([e for e in experts if e.enabled])
+            self.roster.snapshot = replace(self.roster.snapshot, descriptions=described)
+        await self.read_synonyms()
+        await self.roster.warm(self.coterie.services.policy)
+
+    async def read_synonyms(self) -> None:
+        """Lets keyword inference read keywords as they are merged now."""
+        if isinstance(self.inference, KeywordInference):
+            self.inference.synonyms = await self.synonyms.synonyms()
+
+    async def knowledge(self) -> Knowledge:
+        """The active snapshot, which routing uses from now on if it did not yet."""
+        async with self._refreshing:
+            found = await self._knowledge()
+            self.roster.snapshot = replace(self.roster.snapshot, knowledge=found)
+        return found
+
+    async def forget(self, experts: Collection[str]) -> None:
+        """Makes a snapshot without ``experts``, which were removed, where the active one has them.
+
+        Another expert of the same name must not be taken for one of them.
+        """
+        known = (await self.knowledge()).profiles if experts else {}
+        if gone := sorted(name for name in experts if name in known):
+            await self.archive.make(note=f"removed: {', '.join(gone)}")
+            await self.knowledge()
+
+    async def _knowledge(self) -> Knowledge:
+        known = self.roster.snapshot.knowledge
+        try:
+            return await self.archive.current(known)
+        except SnapshotError as error:
+            log.error("%s; until then, what was known before serves on", error)
+            return known
 
     async def keep_fresh(self, every_s: float) -> None:
         """Refreshes for ever: another process may have changed the registry.

@@ -5,15 +5,21 @@ Requests read the snapshot, never the database: they go on while it is away.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from coterie.errors import ContextLengthExceeded, EngineError, NoExpertAvailable, UnknownModel
 from coterie.ports import Engine
-from coterie.types import Expert, Profile, Question, Sampling
+from coterie.types import Expert, Question, Sampling
 from orchestrator.inquiry import Inquiry
-from orchestrator.routing import Pool
+from orchestrator.routing import Policy, Pool, warm
 from skills.knowledge import Knowledge
 
 TEMPLATE_TOKENS = 16
@@ -28,14 +34,23 @@ class Engines(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The registry's experts and what is known of them, as last read."""
+    """The registry's experts and what is known of them, as last read.
+
+    ``descriptions``: unit vectors of what experts are said to be good at, by name.
+    """
 
     experts: Mapping[str, Expert] = field(default_factory=dict)
     knowledge: Knowledge = field(default_factory=Knowledge)
+    descriptions: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, experts: Sequence[Expert], profiles: Sequence[Profile]) -> Snapshot:
-        return cls({e.name: e for e in experts}, Knowledge.of(profiles))
+    def of(
+        cls,
+        experts: Sequence[Expert],
+        knowledge: Knowledge,
+        descriptions: Mapping[str, NDArray[np.float32]] | None = None,
+    ) -> Snapshot:
+        return cls({e.name: e for e in experts}, knowledge, descriptions or {})
 
 
 class Roster:
@@ -43,13 +58,22 @@ class Roster:
 
     def __init__(self, engines: Engines, snapshot: Snapshot | None = None) -> None:
         self._engines = engines
-        self._last_pool: Pool | None = None
+        self._last_pool: tuple[Pool, Mapping[str, NDArray[np.float32]]] | None = None
+        self._in_flight: Counter[str] = Counter()
+        self._warm: Knowledge | None = None
         self.snapshot = snapshot or Snapshot()
 
     @property
     def enabled(self) -> tuple[Expert, ...]:
         """The enabled experts, by name."""
         return tuple(e for _, e in sorted(self.snapshot.experts.items()) if e.enabled)
+
+    async def warm(self, policy: Policy) -> None:
+        """Derives what decisions rest on, if there is new knowledge, before a request needs it."""
+        knowledge, experts = self.snapshot.knowledge, self.enabled
+        if experts and knowledge is not self._warm:
+            await asyncio.to_thread(warm, Pool(experts, knowledge), policy)
+            self._warm = knowledge
 
     def expert(self, name: str) -> Expert:
         """The enabled expert called ``name``."""
@@ -69,6 +93,17 @@ class Roster:
         """The caller's settings over the expert's own defaults."""
         expert = self.snapshot.experts.get(name)
         return inquiry.sampling.over(expert.defaults) if expert else inquiry.sampling
+
+    @contextmanager
+    def answering(self, name: str) -> Iterator[None]:
+        """Counts a request that the expert is answering: routing sees who is busy."""
+        self._in_flight[name] += 1
+        try:
+            yield
+        finally:
+            self._in_flight[name] -= 1
+            if not self._in_flight[name]:
+                del self._in_flight[name]
 
     async def pool(self, inquiry: Inquiry) -> Pool:
         """Every enabled expert whose engine can be asked and whose context holds the question."""
@@ -98,11 +133,14 @@ class Roster:
 
         What is derived from a pool is derived once, not at every request.
         """
-        last = self._last_pool
-        same = last is not None and last.knowledge is self.snapshot.knowledge
-        if last is None or not same or last.experts != tuple(experts):
-            self._last_pool = last = Pool(experts, self.snapshot.knowledge)
-        return last
+        snapshot = self.snapshot
+        pool, described = self._last_pool or (None, None)
+        same = pool is not None and pool.knowledge is snapshot.knowledge
+        same = same and described is snapshot.descriptions
+        if pool is None or not same or pool.experts != tuple(experts):
+            pool = Pool(experts, snapshot.knowledge, descriptions=snapshot.descriptions)
+            self._last_pool = pool, snapshot.descriptions
+        return pool.under(self._in_flight) if self._in_flight else pool
 
     def _reachable(self) -> tuple[list[Expert], list[str]]:
         found, reasons = [], []

@@ -66,6 +66,14 @@ class Settings(BaseSettings):
     """How many experts one question may be put to."""
     confidence: float = Field(0.9, ge=0.5, le=1.0, validation_alias="COTERIE_CONFIDENCE")
     """The agreement at which nobody further is asked."""
+    cost_weight: float = Field(
+        0.0, ge=0, allow_inf_nan=False, validation_alias="COTERIE_COST_WEIGHT"
+    )
+    """How much accuracy to give up to save what one answer of the best single expert costs."""
+    latency_s: float | None = Field(
+        None, gt=0, allow_inf_nan=False, validation_alias="COTERIE_LATENCY_S"
+    )
+    """Experts measured to be slower are asked only where there is nobody else."""
     vllm_python: Path | None = Field(None, validation_alias="COTERIE_VLLM_PYTHON")
     """The interpreter that has vLLM; this process's own by default."""
     start_timeout_s: float = Field(
@@ -74,6 +82,8 @@ class Settings(BaseSettings):
     """How long an engine that Coterie starts may take."""
     trace_limit: int = Field(10_000, ge=0, validation_alias="COTERIE_TRACE_LIMIT")
     """How many why-records are kept."""
+    recorded: Path | None = Field(None, validation_alias="COTERIE_RECORDED")
+    """The folder of recorded answers that evaluation replays."""
 
     _environ: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
@@ -119,6 +129,11 @@ class Settings(BaseSettings):
         return self.home / "logs"
 
     @property
+    def cache_dir(self) -> Path:
+        """What can be made again, but takes its time."""
+        return self.home / "cache"
+
+    @property
     def server_file(self) -> Path:
         """Which process serves, for whoever looks for it."""
         return self.home / "server.json"
@@ -148,7 +163,7 @@ class Settings(BaseSettings):
 
     # --- what is allowed ------------------------------------------------------------------------
 
-    @field_validator("home", "config", "vllm_python")
+    @field_validator("home", "config", "vllm_python", "recorded")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         # Not resolved: the interpreter of a virtual environment is a link that must stay one.

@@ -123,7 +123,7 @@ class Registry:
         return expert
 
     async def remove(self, name: str) -> None:
-        """Forgets a managed expert, its graded answers and its profile."""
+        """Forgets a managed expert and its graded answers."""
         async with self._changing:
             _refuse_declared(await self._store.get(name), "removed")
             check_not_needed(name, by_name(await self._store.list()), action="removed")

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections import Counter, OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -21,6 +20,16 @@ from coterie.errors import EngineError
 from coterie.ports import Engine
 from coterie.types import Question, Sampling, Skill, SkillWeight
 from skills.encoder import Encoder
+from skills.keywords import (
+    KEYWORD_PROMPT,
+    KeywordCache,
+    Procedure,
+    RecentKeywords,
+    cache_key,
+    parse_keywords,
+    stable_keywords,
+)
+from skills.synonyms import Synonyms, bare
 from skills.taxonomy import GENERAL, by_name
 
 log = logging.getLogger(__name__)
@@ -113,6 +122,16 @@ class EmbeddingInference:
             self._cache.popitem(last=False)
         return found
 
+    async def infer_many(self, questions: Sequence[Question]) -> list[Inferred]:
+        """What :meth:`infer` says of each, in one batch that leaves the cache alone."""
+        async with self._lock:
+            return await asyncio.to_thread(self.infer_all, [q.text for q in questions])
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors of ``texts``, (texts, d), off the event loop."""
+        async with self._lock:
+            return await asyncio.to_thread(self._encoder.encode, texts)
+
     def infer_all(self, texts: Sequence[str]) -> list[Inferred]:
         """Every text's skills and vector, in one batch.  Blocks."""
         vectors = self._encoder.encode(texts)
@@ -122,9 +141,14 @@ class EmbeddingInference:
             for similarity, vector in zip(similarities, vectors, strict=True)
         ]
 
-    def similarity(self, text: str) -> dict[str, float]:
-        """The cosine of ``text`` to every skill of the taxonomy.  Blocks."""
-        return self._similarities(self._encoder.encode([text]))[0]
+    async def similarities(self, texts: Sequence[str]) -> list[dict[str, float]]:
+        """The cosine of each text to every skill of the taxonomy."""
+        async with self._lock:
+            return await asyncio.to_thread(self.cosines, texts)
+
+    def cosines(self, texts: Sequence[str]) -> list[dict[str, float]]:
+        """The same.  Blocks, and not while another thread encodes."""
+        return self._similarities(self._encoder.encode(texts)) if texts else []
 
     def _similarities(self, vectors: NDArray[np.float32]) -> list[dict[str, float]]:
         if self._texts is None:
@@ -143,35 +167,14 @@ class EmbeddingInference:
         ]
 
 
-KEYWORD_PROMPT = (
-    "Name the two to five core skills, subjects or kinds of knowledge needed to answer the "
-    "question below. Reply with the names alone, separated by commas.\n\n"
-    "Question: {question}\n\nSkills:"
-)
-
-
-def parse_keywords(reply: str, *, longest: int = 40) -> tuple[str, ...]:
-    """Keywords of one reply: split on commas and lines, lower-cased, bare, without repetition."""
-    parts = (re.sub(r"^[\s\d.)*-]+|[\s.]+$", "", p).lower() for p in re.split(r"[,\n;]", reply))
-    return tuple(dict.fromkeys(p for p in parts if 0 < len(p) <= longest))
-
-
-def stable_keywords(samples: Sequence[Sequence[str]], *, least: int = 2) -> dict[str, float]:
-    """Keywords in at least ``least`` samples, with the share of samples that named them.
-
-    Symbolic-MoE, section 3.1: what recurs over repeated samples is kept, so that one wild sample
-    does not name a skill.
-    """
-    counts = Counter(word for sample in samples for word in dict.fromkeys(sample))
-    return {w: c / len(samples) for w, c in sorted(counts.items()) if c >= min(least, len(samples))}
-
-
 class KeywordInference:
     """Asks an LLM for the skills by name, several times, and maps the names to the taxonomy.
 
-    ``engine`` gives the LLM's engine at each question, so that it may come and go.  A keyword
-    counts for the skill nearest by embedding, if its cosine reaches the floor; where nothing stable
-    comes back, the question itself is compared.  Source: Symbolic-MoE, section 3.1.
+    ``engine`` gives the LLM's engine at each question, so that it may come and go; ``model`` is
+    what its keywords are cached under.  A keyword that names a skill, by itself or by one of the
+    ``synonyms``, counts for that one; any other counts for the skills nearest by embedding, and
+    for ``general-knowledge`` where none reaches the floor.  Where nothing stable comes back, the
+    question itself is compared.  Source: Symbolic-MoE, section 3.1, which has no floor.
     """
 
     def __init__(
@@ -179,42 +182,84 @@ class KeywordInference:
         engine: Callable[[], Engine],
         matcher: EmbeddingInference,
         *,
-        samples: int = 5,
-        temperature: float = 0.7,
-        seed: int = 0,
+        model: str = "",
+        procedure: Procedure | None = None,
+        synonyms: Synonyms | None = None,
+        cache: KeywordCache | None = None,
     ) -> None:
+        self.synonyms = synonyms or Synonyms()
         self._engine = engine
         self._matcher = matcher
-        self._samples = samples
-        self._temperature = temperature
-        self._seed = seed
+        self._model = model
+        self._procedure = procedure or Procedure()
+        self._cache = cache or RecentKeywords()
+        self._names = {bare(name): name for name in matcher.taxonomy}
 
     async def infer(self, question: Question) -> Inferred:
-        words = stable_keywords(await self._ask(question))
+        words = await self.keywords(question)
         by_meaning = await self._matcher.infer(question)
         if not words:
             return by_meaning
-        similarity = await asyncio.to_thread(self._match, words)
-        return Inferred(weigh(similarity, self._matcher.matching), by_meaning.vector)
+        return Inferred(await self._map(words), by_meaning.vector)
 
-    async def _ask(self, question: Question) -> list[tuple[str, ...]]:
-        prompt = Question.of(KEYWORD_PROMPT.format(question=question.text))
+    async def keywords(self, question: Question) -> Mapping[str, float]:
+        """The question's stable keywords, each with the share of samples that named it."""
+        prompt = KEYWORD_PROMPT.format(question=question.text)
+        key = cache_key(self._model, prompt, self._procedure)
+        if (kept := await self._cache.get(key)) is not None:
+            return kept
+        samples = await self._ask(Question.of(prompt))
+        # A missing sample counts as one that named nothing: a lone survivor of five is not stable.
+        words = stable_keywords([s or () for s in samples], least=self._procedure.least)
+        if None not in samples:
+            await self._cache.put(key, words)
+        return words
+
+    async def _ask(self, prompt: Question) -> list[tuple[str, ...] | None]:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._sample(prompt, i)) for i in range(self._samples)]
+            numbers = range(self._procedure.samples)
+            tasks = [group.create_task(self._sample(prompt, i)) for i in numbers]
         return [task.result() for task in tasks]
 
-    async def _sample(self, prompt: Question, i: int) -> tuple[str, ...]:
-        sampling = Sampling(temperature=self._temperature, max_tokens=48, seed=self._seed + i)
+    async def _sample(self, prompt: Question, i: int) -> tuple[str, ...] | None:
+        p = self._procedure
+        sampling = Sampling(temperature=p.temperature, max_tokens=p.max_tokens, seed=p.seed + i)
         try:
-            return parse_keywords((await self._engine().complete(prompt, sampling)).text)
+            reply = (await self._engine().complete(prompt, sampling)).text
         except EngineError as error:  # a sample short: the others still vote
             log.warning("skill keywords: sample %d is missing: %s", i, error)
-            return ()
+            return None
+        return parse_keywords(reply, longest=p.longest)
 
-    def _match(self, words: Mapping[str, float]) -> dict[str, float]:
-        found: dict[str, float] = {}
+    async def _map(self, words: Mapping[str, float]) -> tuple[SkillWeight, ...]:
+        read = {word: self.synonyms.read(word) for word in words}
+        unseen = [word for word in words if bare(read[word].skill) not in self._names]
+        similarities = await self._matcher.similarities([read[word].skill for word in unseen])
+        near = dict(zip(unseen, similarities, strict=True))
+        matched = []
         for word, share in words.items():
-            near = self._matcher.similarity(word)
-            skill = max(near, key=lambda name: (near[name], name))
-            found[skill] = max(found.get(skill, 0.0), share * near[skill])
-        return found
+            if word in near:
+                skills = weigh(near[word], self._matcher.matching)
+            else:
+                name = self._names[bare(read[word].skill)]
+                skills = (SkillWeight(name, 1.0, read[word].similarity),)
+            matched.append((share, skills))
+        return blend(matched)
+
+
+def blend(parts: Sequence[tuple[float, Sequence[SkillWeight]]]) -> tuple[SkillWeight, ...]:
+    """One mixture of several, each counting by its share; heaviest first.
+
+    A skill's similarity is the best that spoke for it.
+    """
+    weight: defaultdict[str, float] = defaultdict(float)
+    similarity: dict[str, float] = {}
+    total = sum(share for share, _ in parts)
+    for share, skills in parts:
+        for s in skills:
+            weight[s.skill] += share * s.weight / total
+            similarity[s.skill] = max(similarity.get(s.skill, -1.0), s.similarity)
+    return tuple(
+        SkillWeight(name, weight[name], similarity[name])
+        for name in sorted(weight, key=lambda name: (-weight[name], name))
+    )

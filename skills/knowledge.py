@@ -37,19 +37,31 @@ class Table:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Knowledge:
-    """A snapshot called ``name``: profiles by expert, and the answers they were made of."""
+    """A snapshot called ``name``: profiles by expert, and the answers they were made of.
+
+    ``choices`` are decisions taken once on these answers (a strategy's vote, what ``auto`` is), and
+    ``fitted`` the models fitted to them, as text; both by name.
+    """
 
     name: str = ""
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     memory: Memory | None = None
+    choices: Mapping[str, str] = field(default_factory=dict)
+    fitted: Mapping[str, str] = field(default_factory=dict)
     _derived: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
-        cls, profiles: Iterable[Profile], *, name: str = "", memory: Memory | None = None
+        cls,
+        profiles: Iterable[Profile],
+        *,
+        name: str = "",
+        memory: Memory | None = None,
+        choices: Mapping[str, str] | None = None,
+        fitted: Mapping[str, str] | None = None,
     ) -> Knowledge:
         """The snapshot of ``profiles``."""
-        return cls(name, {p.expert: p for p in profiles}, memory)
+        return cls(name, {p.expert: p for p in profiles}, memory, choices or {}, fitted or {})
 
     def profile(self, expert: str) -> Profile:
         """The expert's profile; an uninformed one where it was never graded."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,9 +54,15 @@ class Memory:
 
     def of_experts(self, names: Sequence[str]) -> Memory:
         """The same questions, with the columns of ``names`` in that order; NaN for unknown ones."""
-        column = {name: i for i, name in enumerate(self.experts)}
-        picked = [column.get(name, -1) for name in names]
-        known = np.array([i >= 0 for i in picked], dtype=bool)
+        place = {name: i for i, name in enumerate(self.experts)}
+        known = [i for i, name in enumerate(names) if name in place]
+        picked = [place[names[i]] for i in known]
+
+        def columns(values: NDArray[Any], missing: object) -> NDArray[Any]:
+            found = np.full((len(self), len(names)), missing, dtype=values.dtype)
+            found[:, known] = values[:, picked]
+            return found
+
         return Memory(
             experts=tuple(names),
             items=self.items,
@@ -63,10 +70,10 @@ class Memory:
             skills=self.skills,
             vectors=self.vectors,
             options=self.options,
-            correct=np.where(known, self.correct[:, picked], np.nan).astype(np.float32),
-            answers=np.where(known, self.answers[:, picked], ""),
-            readings=np.where(known, self.readings[:, picked], 0).astype(np.int8),
-            tokens=np.where(known, self.tokens[:, picked], np.nan).astype(np.float32),
+            correct=columns(self.correct, np.nan),
+            answers=columns(self.answers, ""),
+            readings=columns(self.readings, 0),
+            tokens=columns(self.tokens, np.nan),
         )
 
     def at(self, rows: NDArray[np.intp]) -> Memory:

@@ -14,25 +14,35 @@ from typing import Protocol
 
 from coterie.errors import EngineError
 from coterie.ports import Engine, Task
-from coterie.types import GradedAnswer, Item, Profile, Sampling, SkillWeight
-from skills.infer import SkillInference
-from skills.profile import Shrinkage, profiles_of
+from coterie.types import Grade, GradedAnswer, Item, Reading, Sampling
+from skills.questions import StoredQuestion
 
 log = logging.getLogger(__name__)
 
 
 class AnswerStore(Protocol):
-    """Where graded answers and profiles are kept."""
+    """Where graded answers are kept."""
 
     async def answered_items(self, expert: str, task: str) -> set[str]: ...
 
     async def save_answers(self, answers: Sequence[GradedAnswer]) -> None: ...
 
-    async def answers(
-        self, expert: str | None = None, task: str | None = None
-    ) -> list[GradedAnswer]: ...
 
-    async def save_profiles(self, profiles: Sequence[Profile]) -> None: ...
+class Reader(Protocol):
+    """Finds out which skills questions need, and keeps the questions with them."""
+
+    async def read(
+        self, task: str, questions: Sequence[StoredQuestion]
+    ) -> Mapping[str, StoredQuestion]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What a vote would see: the number of ``options`` in a question's text (0: an open one), and
+    the :class:`coterie.types.Reading` of an output to it."""
+
+    options: Callable[[str], int] = lambda question: 0
+    reading: Callable[[str, str], Reading] = lambda question, output: Reading.STATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,47 +68,55 @@ class Profiler:
     def __init__(
         self,
         task: Task,
-        inference: SkillInference,
+        reader: Reader,
         store: AnswerStore,
         *,
+        extraction: Extraction | None = None,
         sampling: Sampling | None = None,
         concurrency: int = 32,
         batch: int = 16,
-        shrinkage: Shrinkage | None = None,
     ) -> None:
         self.task = task
-        self._inference = inference
+        self._reader = reader
         self._store = store
+        self._extraction = extraction or Extraction()
         self._sampling = sampling or Sampling(temperature=0.0)
         self._concurrency = concurrency
         self._batch = batch
-        self._shrinkage = shrinkage
 
     async def run(
         self,
         engines: Mapping[str, Engine],
         items: Sequence[Item],
         report: Report = lambda progress: None,
-    ) -> tuple[Profile, ...]:
-        """Asks every engine every item it was not asked before, then stores and returns profiles.
+    ) -> None:
+        """Keeps the items, and asks every engine every one it was not asked before.
 
         All engines are asked at once, so that none idles while another is graded; experts that
         share an engine fill its batch together.
         """
-        skills = {i.id: (await self._inference.infer(i.question)).skills for i in items}
+        questions = await self._reader.read(self.task.name, [self._question(i) for i in items])
         async with asyncio.TaskGroup() as group:
             for name, engine in engines.items():
-                group.create_task(self._grade(name, engine, items, skills, report))
-        profiles = profiles_of(await self._store.answers(), self._shrinkage)
-        await self._store.save_profiles(profiles)
-        return profiles
+                group.create_task(self._grade(name, engine, items, questions, report))
+
+    def _question(self, item: Item) -> StoredQuestion:
+        text = item.question.text
+        return StoredQuestion(
+            task=self.task.name,
+            item=item.id,
+            text=text,
+            category=item.category,
+            target=item.target,
+            options=self._extraction.options(text),
+        )
 
     async def _grade(
         self,
         expert: str,
         engine: Engine,
         items: Sequence[Item],
-        skills: Mapping[str, tuple[SkillWeight, ...]],
+        questions: Mapping[str, StoredQuestion],
         report: Report,
     ) -> None:
         known = await self._store.answered_items(expert, self.task.name)
@@ -110,7 +128,7 @@ class Profiler:
 
         async def one(item: Item) -> GradedAnswer | None:
             async with gate:
-                return await self._answer(expert, engine, item, skills[item.id])
+                return await self._answer(expert, engine, item, questions[item.id])
 
         async with asyncio.TaskGroup() as group:  # a run that is cancelled asks nobody further
             tasks = [group.create_task(one(item)) for item in todo]
@@ -126,7 +144,7 @@ class Profiler:
         await self._store.save_answers(waiting)
 
     async def _answer(
-        self, expert: str, engine: Engine, item: Item, skills: tuple[SkillWeight, ...]
+        self, expert: str, engine: Engine, item: Item, question: StoredQuestion
     ) -> GradedAnswer | None:
         try:
             completion = await engine.complete(item.question, self._sampling)
@@ -139,10 +157,17 @@ class Profiler:
             expert=expert,
             task=self.task.name,
             item=item.id,
-            skills=skills,
+            skills=question.skills,
             output=completion.text,
             extracted=grade.extracted,
             correct=grade.correct,
             usage=completion.usage,
             latency_s=completion.latency_s,
+            reading=self._reading(question.text, completion.text, grade),
         )
+
+    def _reading(self, question: str, output: str, grade: Grade) -> Reading:
+        if grade.extracted is None:
+            return Reading.NOTHING
+        # What the task could read, but a vote could not, was the task's own last resort.
+        return self._extraction.reading(question, output) or Reading.GUESSED

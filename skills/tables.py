@@ -1,4 +1,4 @@
-"""The rows behind the registry and the profiles; only :mod:`skills.store` reads or writes them."""
+"""The rows behind registry and profiles; only this package's ``*_store`` modules touch them."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ class GradedAnswerRow(Base):
     skills: Mapped[list[Any]]
     output: Mapped[str]
     extracted: Mapped[str | None]
+    reading: Mapped[int]
     correct: Mapped[bool]
     prompt_tokens: Mapped[int]
     completion_tokens: Mapped[int]
@@ -64,16 +65,71 @@ class GradedAnswerRow(Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
-class EstimateRow(Base):
-    """One expert's probability of success at one skill; the skill ``*`` is everything."""
+class QuestionRow(Base):
+    """One profiling question, so that what was learned can be learned anew without its task.
 
-    __tablename__ = "estimates"
+    ``family`` is its group of variants; ``encoder`` and ``taxonomy`` say what its skills and its
+    vector (float32) were made with.
+    """
 
-    expert: Mapped[str] = mapped_column(
-        ForeignKey("experts.name", ondelete="CASCADE"), primary_key=True
-    )
-    skill: Mapped[str] = mapped_column(primary_key=True)
-    mean: Mapped[float]
-    sd: Mapped[float]
-    n: Mapped[float]
+    __tablename__ = "questions"
+
+    task: Mapped[str] = mapped_column(primary_key=True)
+    item: Mapped[str] = mapped_column(primary_key=True)
+    text: Mapped[str]
+    sha256: Mapped[str]
+    category: Mapped[str]
+    target: Mapped[str]
+    options: Mapped[int]
+    choices: Mapped[list[Any]]
+    family: Mapped[str]
+    skills: Mapped[list[Any]]
+    vector: Mapped[bytes | None]
+    encoder: Mapped[str | None]
+    taxonomy: Mapped[str | None]
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+
+
+class SnapshotRow(Base):
+    """What was known of every expert at one time; a row is never changed."""
+
+    __tablename__ = "snapshots"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    note: Mapped[str]
+    parent: Mapped[str | None]
+    answers: Mapped[int]
+    encoder: Mapped[str | None]
+    body: Mapped[bytes]
+
+
+class ActiveSnapshotRow(Base):
+    """The one snapshot that routing uses: one row, in slot 1."""
+
+    __tablename__ = "active_snapshot"
+
+    slot: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(ForeignKey("snapshots.name"))
+
+
+class SynonymRow(Base):
+    """One keyword that is read as a skill."""
+
+    __tablename__ = "synonyms"
+
+    keyword: Mapped[str] = mapped_column(primary_key=True)
+    skill: Mapped[str]
+    similarity: Mapped[float]
+    decided_by: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class KeywordRow(Base):
+    """The keywords an LLM named for one prompt, by the prompt's hash."""
+
+    __tablename__ = "keyword_cache"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    keywords: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)

@@ -8,15 +8,18 @@ import shutil
 import subprocess
 import tempfile
 import warnings
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pytest
 
 from coterie.db import Database
+from coterie.types import SkillWeight
 from orchestrator import schema
+from skills.memory import Memory
 
 T = TypeVar("T")
 BOTH = ["sqlite", "postgresql"]
@@ -138,6 +141,44 @@ def valkey_url(_valkey: str) -> str:
     with redis.Redis.from_url(_valkey) as client:
         client.flushall()
     return _valkey
+
+
+@pytest.fixture(scope="session")
+def make_memory() -> Callable[..., Memory]:
+    """Makes memories in which expert i knows category i, and little else."""
+    return _memory
+
+
+def _memory(
+    experts: Sequence[str] = ("a", "b", "c"),
+    questions: int = 120,
+    dimension: int = 8,
+    *,
+    noise: float = 0.4,
+    unasked: float = 0.1,
+    seed: int = 0,
+) -> Memory:
+    rng = np.random.default_rng(seed)
+    names = [f"category-{i}" for i in range(3)]
+    category = rng.integers(len(names), size=questions)
+    vectors = np.eye(dimension)[category] + noise * rng.normal(size=(questions, dimension))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    shape = (questions, len(experts))
+    knows = np.arange(len(experts)) == category[:, None]
+    correct = (rng.random(shape) < np.where(knows, 0.9, 0.3)).astype(np.float32)
+    correct[rng.random(shape) < unasked] = np.nan
+    return Memory(
+        experts=tuple(experts),
+        items=tuple(f"q{i}" for i in range(questions)),
+        categories=tuple(names[c] for c in category),
+        skills=tuple((SkillWeight(f"skill-{c % 2}", 1.0, 0.5),) for c in category),
+        vectors=vectors.astype(np.float32),
+        options=np.full(questions, 4, dtype=np.int16),
+        correct=correct,
+        answers=np.where(correct == 1, "A", "B"),
+        readings=np.ones(shape, dtype=np.int8),
+        tokens=np.full(shape, 100, dtype=np.float32),
+    )
 
 
 def _in_thread(work: Coroutine[Any, Any, T]) -> T:

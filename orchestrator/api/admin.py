@@ -1,4 +1,4 @@
-"""``/admin``: the expert registry and profiling.  Every call needs the admin key."""
+"""``/admin/experts``: the expert registry.  Every call needs the admin key."""
 
 from __future__ import annotations
 
@@ -6,26 +6,14 @@ import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
 
 from coterie.errors import EngineError, RegistryError
 from coterie.types import Expert, ExpertKind, ExpertSource, Question, Sampling, as_jsonable
-from evals.tasks import load_task
 from orchestrator.api.deps import ForAdmin
 from orchestrator.experts_file import ExpertEntry
 from orchestrator.parts import Parts
 
 router = APIRouter(prefix="/admin")
-
-
-class ProfilingRequest(BaseModel):
-    """Which experts to grade, on what; all enabled ones where none is named."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    task: str = "demo"
-    experts: list[str] = Field(default_factory=list)
-    limit: Annotated[int, Field(ge=1)] | None = None
 
 
 @router.get("/experts")
@@ -65,8 +53,9 @@ async def get_expert(name: str, parts: ForAdmin) -> dict[str, Any]:
 
 @router.delete("/experts/{name}", status_code=204)
 async def remove_expert(name: str, parts: ForAdmin) -> None:
-    """Removes an expert with its answers and profile."""
+    """Removes an expert with its answers; the active snapshot is followed by one without it."""
     await parts.registry.remove(name)
+    await parts.forget([name])
     await parts.refresh()
 
 
@@ -113,23 +102,6 @@ async def try_expert(name: str, parts: ForAdmin) -> dict[str, Any]:
         "text": completion.text,
         "usage": as_jsonable(completion.usage),
         "latency_ms": round((time.perf_counter() - started) * 1000, 1),
-    }
-
-
-@router.post("/profiles", status_code=202)
-async def start_profiling(body: ProfilingRequest, parts: ForAdmin) -> dict[str, Any]:
-    """Begins grading experts; ``GET /admin/profiles`` tells how far it is."""
-    parts.profiling.start(load_task(body.task), body.experts, body.limit)
-    return {"profiling": as_jsonable(parts.profiling.state)}
-
-
-@router.get("/profiles")
-async def show_profiles(parts: ForAdmin) -> dict[str, Any]:
-    """Every stored profile, and the state of a run."""
-    return {
-        "profiling": as_jsonable(parts.profiling.state),
-        "profiles": [as_jsonable(p) for p in await parts.profiles.profiles()],
-        "taxonomy": [as_jsonable(s) for s in parts.taxonomy],
     }
 
 

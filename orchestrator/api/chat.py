@@ -21,7 +21,7 @@ from orchestrator.api.wire import ChatRequest, ChunkBodies, completion_body
 from orchestrator.graph import decide, query_of
 from orchestrator.inquiry import Delta, Event, Finished, Inquiry, Routed
 from orchestrator.parts import Parts
-from orchestrator.routing import DEFAULT_STRATEGY, DIRECT, STRATEGIES
+from orchestrator.routing import DEFAULT_STRATEGY, DIRECT, OFFERED, STRATEGIES
 from orchestrator.why import failure_record, outcome_record, route_record
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def to_inquiry(body: ChatRequest, request: Request, parts: Parts) -> Inquiry:
 
 
 def _unknown(model: str, parts: Parts) -> UnknownModel:
-    known = [AUTO, *(f"{AUTO}/{s}" for s in STRATEGIES), *(e.name for e in parts.roster.enabled)]
+    known = [AUTO, *(f"{AUTO}/{s}" for s in OFFERED), *(e.name for e in parts.roster.enabled)]
     return UnknownModel(
         f"the model {model!r} does not exist; there are {', '.join(known)}", param="model"
     )

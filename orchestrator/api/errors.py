@@ -18,14 +18,17 @@ from coterie.errors import (
     ContextLengthExceeded,
     CoterieError,
     DuplicateExpert,
+    DuplicateSnapshot,
     EngineRejected,
     EngineTimeout,
     EngineUnavailable,
     NoExpertAvailable,
     RegistryError,
     RequestError,
+    SnapshotError,
     UnknownExpert,
     UnknownModel,
+    UnknownSnapshot,
 )
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,9 @@ STATUS: tuple[tuple[type[CoterieError], int, str, str | None], ...] = (
     (UnknownExpert, 404, "invalid_request_error", "expert_not_found"),
     (DuplicateExpert, 409, "invalid_request_error", "expert_exists"),
     (RegistryError, 400, "invalid_request_error", "expert_refused"),
+    (UnknownSnapshot, 404, "invalid_request_error", "snapshot_not_found"),
+    (DuplicateSnapshot, 409, "invalid_request_error", "snapshot_exists"),
+    (SnapshotError, 400, "invalid_request_error", "snapshot_refused"),
     (ConfigurationError, 400, "invalid_request_error", None),
     (AccessDenied, 401, "authentication_error", "invalid_api_key"),
     (NoExpertAvailable, 503, "service_unavailable", "no_expert_available"),

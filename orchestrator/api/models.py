@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from coterie.types import Expert
 from orchestrator.api.chat import AUTO
 from orchestrator.api.deps import ForChat
-from orchestrator.routing import STRATEGIES
+from orchestrator.routing import OFFERED
 
 router = APIRouter()
 
@@ -17,7 +17,7 @@ router = APIRouter()
 @router.get("/v1/models")
 async def list_models(parts: ForChat) -> dict[str, Any]:
     """What the ``model`` field may name."""
-    virtual = [AUTO, *(f"{AUTO}/{strategy}" for strategy in STRATEGIES)]
+    virtual = [AUTO, *(f"{AUTO}/{strategy}" for strategy in OFFERED)]
     rows = [_row(name, "coterie") for name in virtual]
     return {"object": "list", "data": [*rows, *(_expert(e) for e in parts.roster.enabled)]}
 

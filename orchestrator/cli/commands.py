@@ -1,10 +1,9 @@
-"""Every command.  All but `serve`, `up`, `down` and `db` talk to a running server."""
+"""Every command.  All but `serve`, `up`, `down`, `db`, `eval` and imports ask a running server."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,23 +13,21 @@ import yaml
 from coterie.errors import CoterieError
 from orchestrator.background import Background
 from orchestrator.cli import show
-from orchestrator.cli.bring_up import bring_up, watch_profiling
+from orchestrator.cli.bring_up import bring_up
+from orchestrator.cli.evals import eval_app
+from orchestrator.cli.options import AsJson, ConfigFile, the_client, the_settings
+from orchestrator.cli.skills import skills_app
 from orchestrator.client import Client
-from orchestrator.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="One endpoint over a coterie of expert LLMs.")
 experts_app = typer.Typer(no_args_is_help=True, help="The expert registry.")
-skills_app = typer.Typer(no_args_is_help=True, help="Skill profiles.")
 db_app = typer.Typer(no_args_is_help=True, help="The database.")
 app.add_typer(experts_app, name="experts")
 app.add_typer(skills_app, name="skills")
 app.add_typer(db_app, name="db")
+app.add_typer(eval_app, name="eval")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Model = Annotated[str, typer.Option(help="coterie, coterie/STRATEGY, or an expert's name.")]
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="The experts file (COTERIE_CONFIG).")
-]
 
 
 def run() -> None:
@@ -42,21 +39,12 @@ def run() -> None:
         sys.exit(1)
 
 
-def _settings(config: Path | None = None) -> Settings:
-    settings = Settings.load()
-    return settings.with_config(config) if config else settings
-
-
-def _client() -> Client:
-    return Client.of(_settings())
-
-
 @app.command()
 def serve(config: ConfigFile = None) -> None:
     """Serve the endpoint in the foreground, and the engines it manages with it."""
     from orchestrator import server  # takes a second to import: the other commands need not wait
 
-    server.run(_settings(config))
+    server.run(the_settings(config))
 
 
 @app.command()
@@ -71,20 +59,20 @@ def up(
     ] = None,
 ) -> None:
     """Bring everything up in the background: database, engines, profiles, server."""
-    bring_up(_settings(config), task=task, limit=limit, questions=questions)
+    bring_up(the_settings(config), task=task, limit=limit, questions=questions)
 
 
 @app.command()
 def down() -> None:
     """Stop the server in the background, and its engines; nothing else."""
-    stopped = Background(_settings()).stop(show.console.print)
+    stopped = Background(the_settings()).stop(show.console.print)
     show.console.print("stopped" if stopped else "nothing was running")
 
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """What runs, and how it is."""
-    settings = _settings()
+    settings = the_settings()
     process = Background(settings).process()
     if process is None:
         show.console.print("not running: start it with `coterie up` or `make up`")
@@ -105,7 +93,7 @@ def chat(
     model: Model = "coterie",
 ) -> None:
     """Ask one question, or talk."""
-    client = _client()
+    client = the_client()
     history: list[dict[str, str]] = []
     if prompt:
         _turn(client, model, history, " ".join(prompt))
@@ -152,7 +140,7 @@ def route(
 ) -> None:
     """Decide who would be asked, and say why; nobody is asked."""
     body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
-    record = _client().post("/v1/routes", body)
+    record = the_client().post("/v1/routes", body)
     if as_json:
         show.as_json(record)
     else:
@@ -165,7 +153,7 @@ def route(
 @experts_app.command("list")
 def list_experts(as_json: AsJson = False) -> None:
     """Every expert and its state."""
-    body = _client().get("/admin/experts")
+    body = the_client().get("/admin/experts")
     if as_json:
         show.as_json(body)
     else:
@@ -205,7 +193,7 @@ def add_expert(
     }
     entry |= {key: value for key, value in options.items() if value is not None}
     verify = "false" if no_verify else "true"
-    added = _client().post(f"/admin/experts?verify={verify}", entry)
+    added = the_client().post(f"/admin/experts?verify={verify}", entry)
     show.console.print(f"added {added['name']}; `coterie skills profile {added['name']}` grades it")
 
 
@@ -222,7 +210,7 @@ def _read_entry(file: Path) -> dict[str, Any]:
 @experts_app.command("test")
 def try_expert(name: str, as_json: AsJson = False) -> None:
     """Ask one expert a short question for real."""
-    result = _client().post(f"/admin/experts/{name}/test")
+    result = the_client().post(f"/admin/experts/{name}/test")
     if as_json:
         show.as_json(result)
     elif result["ok"]:
@@ -234,50 +222,25 @@ def try_expert(name: str, as_json: AsJson = False) -> None:
 @experts_app.command("remove")
 def remove_expert(name: str) -> None:
     """Forget an expert that was added here, its answers and its profile."""
-    _client().delete(f"/admin/experts/{name}")
+    the_client().delete(f"/admin/experts/{name}")
     show.console.print(f"{name} is removed")
 
 
 @experts_app.command("enable")
 def enable_expert(name: str) -> None:
     """Let an expert be asked."""
-    _client().post(f"/admin/experts/{name}/enable")
+    the_client().post(f"/admin/experts/{name}/enable")
     show.console.print(f"{name} is enabled")
 
 
 @experts_app.command("disable")
 def disable_expert(name: str) -> None:
     """Keep an expert from being asked; its profile stays."""
-    _client().post(f"/admin/experts/{name}/disable")
+    the_client().post(f"/admin/experts/{name}/disable")
     show.console.print(f"{name} is disabled")
 
 
-# --- skills and database ------------------------------------------------------------------------
-
-
-@skills_app.command("profile")
-def profile(
-    names: Annotated[list[str] | None, typer.Argument(help="Experts; all enabled if none.")] = None,
-    task: Annotated[str, typer.Option(help="The task to grade on.")] = "demo",
-    limit: Annotated[int | None, typer.Option(help="How many questions.")] = None,
-) -> None:
-    """Grade experts on a task's validation questions, and store their profiles."""
-    client = _client()
-    client.post("/admin/profiles", {"task": task, "experts": names or [], "limit": limit})
-    started = time.monotonic()
-    watch_profiling(client)
-    show.console.print(f"profiled in {time.monotonic() - started:.0f} s")
-    show.profiles(client.get("/admin/profiles"))
-
-
-@skills_app.command("show")
-def show_skills(as_json: AsJson = False) -> None:
-    """Every expert's measured skills."""
-    body = _client().get("/admin/profiles")
-    if as_json:
-        show.as_json(body)
-    else:
-        show.profiles(body)
+# --- database ------------------------------------------------------------------------------------
 
 
 @db_app.command("upgrade")
@@ -285,5 +248,5 @@ def db_upgrade() -> None:
     """Bring the database to the newest revision."""
     from orchestrator import schema
 
-    revision = asyncio.run(schema.upgrade(_settings().database_url))
+    revision = asyncio.run(schema.upgrade(the_settings().database_url))
     show.console.print(f"the database is at revision {revision}")

@@ -29,6 +29,9 @@ Record = Mapping[str, Any]
 LEAST_SHOWN = 2.0
 """Graded answers below which a skill is left out of the table."""
 
+MOST_COLUMNS = 10
+"""More experts than this have a row each, not a column."""
+
 
 def as_json(value: Any) -> None:
     """For machines."""
@@ -43,19 +46,21 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 
 @contextmanager
-def waiting(what: str, *, every_s: float = 10.0) -> Iterator[Callable[[str], None]]:
+def waiting(
+    what: str, *, every_s: float = 10.0, on: Console = console
+) -> Iterator[Callable[[str], None]]:
     """A spinner on a terminal; a line every ``every_s`` where output goes to a file."""
-    if console.is_terminal:
-        with console.status(what) as line:
+    if on.is_terminal:
+        with on.status(what) as line:
             yield lambda text: line.update(f"{what}: {escape(text)}")
         return
-    console.print(f"{what} ...")
+    on.print(f"{what} ...")
     last = time.monotonic()
 
     def tell(text: str) -> None:
         nonlocal last
         if time.monotonic() - last >= every_s:
-            console.print(f"{what}: {text}", markup=False)
+            on.print(f"{what}: {text}", markup=False)
             last = time.monotonic()
 
     yield tell
@@ -119,6 +124,8 @@ def route(record: Record) -> None:
     console.print(f"[bold]skills[/]    {escape(skills)}")
     console.print(f"[bold]chosen[/]    {escape(', '.join(record['chosen']))}")
     console.print(f"[bold]because[/]   {escape(record['reason'])}")
+    if record["snapshot"]:
+        console.print(f"[bold]snapshot[/]  {escape(record['snapshot'])}")
     rows = [
         (c["expert"], f"{c['score']:.2f} ± {c['sd']:.2f}", c["reason"])
         for c in record["candidates"]
@@ -131,6 +138,9 @@ def profiles(body: Record) -> None:
     if not found:
         console.print("no profiles yet: `coterie skills profile` makes them")
         return
+    if len(found) > MOST_COLUMNS:
+        _standings(found)
+        return
     measured = {s for p in found for s, e in p["skills"].items() if e["n"] >= LEAST_SHOWN}
     rows = [_profile_row("overall", [p["overall"] for p in found])]
     rows += [_profile_row(s, [p["skills"].get(s) for p in found]) for s in sorted(measured)]
@@ -139,6 +149,24 @@ def profiles(body: Record) -> None:
     hidden = {s for p in found for s in p["skills"]} - measured
     if hidden:
         console.print(f"{len(hidden)} skills with n < {LEAST_SHOWN:g} are not shown", style="dim")
+
+
+def _standings(found: Sequence[Record]) -> None:
+    """A row for each expert, the best first, where a column each would not fit."""
+    ranked = sorted(found, key=lambda p: (-p["overall"]["mean"], p["expert"]))
+    rows = [
+        (p["expert"], f"{p['overall']['n']:.0f}", _estimate(p["overall"]), _strengths(p))
+        for p in ranked
+    ]
+    columns = ("expert", "n", "overall", "best at")
+    table("Probability of success, ± sd, after n graded answers", columns, rows)
+    console.print("--expert E or --skill S shows more", style="dim")
+
+
+def _strengths(profile: Record) -> str:
+    measured = [(s, e) for s, e in profile["skills"].items() if e["n"] >= LEAST_SHOWN]
+    best = sorted(measured, key=lambda pair: (-pair[1]["mean"], pair[0]))[:3]
+    return ", ".join(f"{skill} {_estimate(e)}" for skill, e in best)
 
 
 def _profile_row(label: str, estimates: Sequence[Record | None]) -> tuple[str, ...]:

@@ -2,150 +2,60 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import overload
+from collections.abc import Collection, Sequence
+from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
+from coterie.types import Ballot, Route, Verdict
+from orchestrator.routing.policy import Policy
+from orchestrator.routing.pool import Pool
+from orchestrator.routing.query import Query
+from orchestrator.routing.ranking import (
+    Ranking,
+    chances,
+    expected_success,
+    names,
+    rank,
+    ranked,
+    skill_terms,
+)
 
-from coterie.types import OVERALL, Ballot, Candidate, Expert, Route, SkillWeight, Term, Verdict
-from skills.knowledge import Knowledge, Table
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What a router sees of a question.
-
-    ``vector``: its unit embedding, (d,), where one was made; ``options``: how many answers there
-    are to choose from, 0 for an open question; ``holder``: the expert that answered the turn
-    before, where the conversation has one.
-    """
-
-    skills: tuple[SkillWeight, ...] = ()
-    text: str = ""
-    vector: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
-    options: int = 0
-    holder: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How many are asked.
-
-    ``first`` experts at most in the first round, ``most`` in all; one who is right with
-    probability ``confidence`` or more is asked alone, and a vote that reaches it ends the asking.
-    An expert whose score is under ``comparable`` times the best one's has nothing to add: it is
-    kept only as a substitute.
-    """
-
-    first: int = 3
-    most: int = 5
-    confidence: float = 0.9
-    comparable: float = 0.6
-    seed: int = 0
-
-
-class Pool:
-    """Who can be asked (enabled, and the conversation fits), and what is known of them.
-
-    Never empty, and in the order of names: no decision depends on the order experts came in.
-    """
-
-    def __init__(self, experts: Sequence[Expert], knowledge: Knowledge) -> None:
-        self.experts = tuple(sorted(experts, key=lambda e: e.name))
-        self.knowledge = knowledge
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The experts' names."""
-        return tuple(e.name for e in self.experts)
-
-    @cached_property
-    def table(self) -> Table:
-        """The estimates of these experts."""
-        return self.knowledge.table(self.names)
-
-    @cached_property
-    def thrift(self) -> NDArray[np.intp]:
-        """(e) each expert's rank when the cheapest comes first; what ties are broken by."""
-        keys = [(*price(e), e.name) for e in self.experts]
-        ranks = np.empty(len(keys), dtype=np.intp)
-        ranks[sorted(range(len(keys)), key=lambda i: keys[i])] = np.arange(len(keys))
-        return ranks
-
-
-class Ranking(Sequence[Candidate]):
-    """Candidates, best first; each is made when somebody looks at it.
-
-    A decision among 64 experts explains the few it names, not all of them.  ``make`` takes the
-    column of an expert in the pool; ``scores`` and ``chances`` are by column.
-    """
-
-    def __init__(
-        self,
-        pool: Pool,
-        scores: NDArray[np.float64],
-        make: Callable[[int], Candidate],
-        *,
-        chances: NDArray[np.float64] | None = None,
-    ) -> None:
-        self._order: list[int] = np.lexsort((pool.thrift, -scores)).tolist()
-        self._pool = pool
-        self._scores = scores
-        self._chances = scores if chances is None else chances
-        self._make = make
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The experts' names, best first."""
-        return tuple(self._pool.names[i] for i in self._order)
-
-    @property
-    def scores(self) -> list[float]:
-        """The experts' scores, best first."""
-        return [float(s) for s in self._scores[self._order]]
-
-    @property
-    def columns(self) -> Sequence[int]:
-        """The experts' columns in the pool, best first."""
-        return self._order
-
-    @cached_property
-    def chances(self) -> Mapping[str, float]:
-        """Each expert's expected success, in [0, 1]."""
-        clipped = np.clip(self._chances, 0.0, 1.0).tolist()
-        return dict(zip(self._pool.names, clipped, strict=True))
-
-    def __len__(self) -> int:
-        return len(self._order)
-
-    @overload
-    def __getitem__(self, index: int) -> Candidate: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Candidate, ...]: ...
-    def __getitem__(self, index: int | slice) -> Candidate | tuple[Candidate, ...]:
-        if isinstance(index, slice):
-            return tuple(map(self._make, self._order[index]))
-        return self._make(self._order[index])
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and tuple(self) == tuple(other)
-
-    __hash__ = None  # type: ignore[assignment]
+__all__ = [
+    "Policy",
+    "Pool",
+    "Query",
+    "Ranking",
+    "Router",
+    "chances",
+    "expected_success",
+    "names",
+    "rank",
+    "ranked",
+    "skill_terms",
+]
 
 
 class Router(ABC):
-    """Decides who is asked."""
+    """Decides who is asked.
+
+    ``stays``: a conversation may be kept on the expert that holds it
+    (:func:`orchestrator.routing.sticky.stay`); baselines are left as they are.
+    """
 
     name: str
+    stays: ClassVar[bool] = True
 
     @abstractmethod
     def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
         """The route for the query; at most ``policy.most`` experts chosen and in reserve."""
+
+    def prepare(self, pool: Pool, policy: Policy) -> None:
+        """Derives what the first decision would otherwise wait for: seconds, where it learns."""
+        _ = pool.table, pool.thrift
+
+    def plan(self, queries: Sequence[Query], pool: Pool, policy: Policy) -> list[Route]:
+        """The routes of a batch; each by itself, unless a strategy looks at the batch as one."""
+        return [self.route(query, pool, policy) for query in queries]
 
     def recruit(
         self,
@@ -167,66 +77,3 @@ class Router(ABC):
         left = [name for name in route.reserve if name not in asked]
         room = max(0, policy.most - len(asked))
         return tuple(left[: min(room, route.step)])
-
-
-# --- what strategies share ----------------------------------------------------------------------
-
-
-def expected_success(
-    skills: Sequence[SkillWeight], table: Table
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and spread, (e) each, of success on a question that is this mixture of skills.
-
-    The mean is sum_s w_s p_s; the skills' errors are taken as independent.  A skill nobody was
-    graded on counts as the overall rate, and so does a question without skills.
-    """
-    rows = [table.rows.get(s.skill, 0) for s in skills] or [0]
-    weights = np.array([s.weight for s in skills] or [1.0])
-    mean = weights @ table.mean[rows]
-    return mean, np.sqrt(weights**2 @ table.sd[rows] ** 2)
-
-
-def rank(query: Query, pool: Pool) -> Ranking:
-    """Every expert by expected success; ties go to the cheaper, then to the name."""
-    mean, sd = expected_success(query.skills, pool.table)
-
-    def make(column: int) -> Candidate:
-        terms = skill_terms(query.skills, pool.table, column)
-        return Candidate(pool.names[column], float(mean[column]), float(sd[column]), terms)
-
-    return Ranking(pool, mean, make)
-
-
-def skill_terms(skills: Sequence[SkillWeight], table: Table, column: int) -> tuple[Term, ...]:
-    """What each skill adds to the expected success of one expert."""
-    if table.n[0, column] == 0:
-        mean = float(table.mean[0, column])
-        return (Term("no profile yet: nothing is known of it", mean),)
-    return tuple(_skill_term(s, table, column) for s in skills or (SkillWeight(OVERALL, 1.0, 1.0),))
-
-
-def _skill_term(s: SkillWeight, table: Table, column: int) -> Term:
-    row = table.rows.get(s.skill, 0)
-    mean, n = float(table.mean[row, column]), float(table.n[row, column])
-    known = f"n={n:.0f}" if row and n else "overall rate"
-    return Term(f"{s.skill} {mean:.2f} ({known}) × {s.weight:.2f}", s.weight * mean)
-
-
-def chances(route: Route) -> Mapping[str, float]:
-    """Each candidate's expected success, in [0, 1]."""
-    if isinstance(route.candidates, Ranking):
-        return route.candidates.chances
-    return {c.expert: min(max(c.success, 0.0), 1.0) for c in route.candidates}
-
-
-def names(route: Route) -> Sequence[str]:
-    """The candidates' names, best first."""
-    if isinstance(route.candidates, Ranking):
-        return route.candidates.names
-    return [c.expert for c in route.candidates]
-
-
-def price(expert: Expert) -> tuple[float, float]:
-    """What an expert costs: its prices, then its active parameters."""
-    active = expert.active_params_b or expert.total_params_b or math.inf
-    return (expert.prompt_price + expert.completion_price, active)

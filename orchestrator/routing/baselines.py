@@ -1,68 +1,97 @@
-"""The routers every other one has to beat: best single, everyone, at random."""
+"""The routers every other one has to beat."""
 
 from __future__ import annotations
 
-import hashlib
-import random
+import numpy as np
 
-from coterie.types import Route
-from orchestrator.routing.base import Policy, Pool, Query, Router, rank
+from coterie.errors import RequestError
+from coterie.types import Route, Term
+from orchestrator.routing.base import Policy, Pool, Query, Router, rank, ranked
+from orchestrator.routing.lots import lots
+from orchestrator.routing.single import single
+from skills.categories import category_rates, predict_category
 
 
 class BestSingle(Router):
     """Always the expert with the highest overall rate, whatever the question."""
 
     name = "best-single"
+    stays = False
 
     def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
-        ranking = rank(Query(), pool)
+        ranking = rank(Query(), pool, policy)
         best = ranking[0]
-        reason = f"{best.expert} has the highest overall rate, {best.score:.2f}"
-        return Route(
-            self.name,
-            query.skills,
-            ranking,
-            (best.expert,),
-            (),
-            reason,
-            snapshot=pool.knowledge.name,
-        )
-
-
-class Majority(Router):
-    """Everyone is asked, ``policy.most`` at most, best first; the vote decides."""
-
-    name = "majority"
-
-    def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
-        ranking = rank(query, pool)
-        chosen = ranking.names[: policy.most]
-        return Route(
-            self.name,
-            query.skills,
-            ranking,
-            chosen,
-            (),
-            f"all {len(chosen)} are asked",
-            snapshot=pool.knowledge.name,
-        )
+        reason = f"{best.expert} has the highest overall rate, {best.success:.2f}"
+        return single(self.name, query, pool, ranking, best.expert, reason)
 
 
 class RandomExpert(Router):
     """One expert at random: seeded, and the same for the same question and pool."""
 
     name = "random"
+    stays = False
 
     def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
-        text = repr((policy.seed, query.text, query.skills, pool.names))
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
-        chosen = random.Random(seed).choice(pool.names)
-        return Route(
-            self.name,
-            query.skills,
-            rank(query, pool),
-            (chosen,),
-            (),
-            f"drawn with seed {policy.seed}",
-            snapshot=pool.knowledge.name,
+        ranking = rank(query, pool, policy)
+        chosen = lots(self.name, policy.seed, query).choice(sorted(ranking.askable))
+        reason = f"drawn with seed {policy.seed}"
+        return single(self.name, query, pool, ranking, chosen, reason)
+
+
+class Everyone(Router):
+    """Everyone is asked, ``policy.most`` at most, best first; the vote decides."""
+
+    name = "all"
+    stays = False
+
+    def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
+        ranking = rank(query, pool, policy)
+        chosen = ranking.askable[: policy.most]
+        reason = f"all {len(chosen)} are asked"
+        snapshot = pool.knowledge.name
+        return Route(self.name, query.skills, ranking, chosen, (), reason, snapshot=snapshot)
+
+
+class PerCategory(Router):
+    """The best expert of the category the question most likely falls into.
+
+    Categories are the profiling benchmark's own; a question's is predicted, never looked up.
+    """
+
+    name = "per-category"
+    stays = False
+
+    def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
+        categories, probability = predict_category(query.vector, pool.knowledge)
+        if not categories:
+            ranking = rank(Query(), pool, policy)
+            reason = f"no category can be told; {ranking.names[0]} has the highest overall rate"
+            return single(self.name, query, pool, ranking, ranking.names[0], reason)
+        row = int(np.argmax(probability))
+        table = pool.derive("category rates", lambda: category_rates(pool.knowledge, pool.names))
+        rates, name = table[row], categories[row]
+
+        def terms(column: int) -> tuple[Term, ...]:
+            return (Term(f"rate in {name!r}", float(rates[column])),)
+
+        ranking = ranked(pool, policy, rates, pool.table.sd[0], terms)
+        best = ranking.names[0]
+        reason = (
+            f"{name!r} is the likeliest category, {probability[row]:.2f}; "
+            f"{best} has its highest rate, {ranking.chances[best]:.2f}"
+        )
+        return single(self.name, query, pool, ranking, best, reason)
+
+
+class Oracle(Router):
+    """Whoever is right.  Only an evaluation knows that: it never asks this class for a route."""
+
+    name = "oracle"
+    stays = False
+
+    def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
+        raise RequestError(
+            "the strategy 'oracle' has to know who is right, so it exists in evaluations alone: "
+            "use `coterie eval replay --strategy oracle`, or choose another strategy here",
+            param="model",
         )

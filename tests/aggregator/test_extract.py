@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.extract import canonical_answer, options_of
+from aggregator.extract import canonical_answer, choices_of, options_of
 
 CHOICE = "Which is a mammal?\nA. trout\nB. bat\nC. frog"
 
@@ -75,3 +75,9 @@ def test_options_must_start_at_a() -> None:
 def test_no_text_breaks_it(question: str, completion: str) -> None:
     found = canonical_answer(question, completion)
     assert found is None or found
+
+
+def test_a_choice_has_the_texts_of_its_options() -> None:
+    assert choices_of(CHOICE) == ("trout", "bat", "frog")
+    assert choices_of("Which?\n(A) one two\n(B) three\n(A) again") == ("one two", "three")
+    assert choices_of("A. alone") == ()

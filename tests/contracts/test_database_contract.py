@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from coterie.db import Database, parse_url
 from coterie.errors import ConfigurationError
 from orchestrator.traces.tables import RouteRow
-from skills.tables import EstimateRow
+from skills.tables import ActiveSnapshotRow
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
@@ -149,7 +149,7 @@ async def test_what_is_not_json_is_refused(database: Database) -> None:
 async def test_a_row_without_its_owner_is_refused(database: Database) -> None:
     with pytest.raises(IntegrityError):
         async with database.transaction() as session:
-            session.add(EstimateRow(expert="nobody", skill="*", mean=0.5, sd=0.1, n=1.0))
+            session.add(ActiveSnapshotRow(slot=1, name="nothing"))
 
 
 async def test_ping_tells_an_open_database(database: Database) -> None:

@@ -7,13 +7,14 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 
 from coterie.db import Database
 from coterie.errors import ConfigurationError
-from coterie.types import Expert, ExpertKind
+from coterie.types import Expert, ExpertKind, Reading
 from orchestrator import schema
-from skills.store import ExpertStore
+from skills.answer_store import AnswerStore
+from skills.expert_store import ExpertStore
 
 
 async def test_migrations_leave_nothing_to_autogenerate(database: Database) -> None:
@@ -37,6 +38,40 @@ async def test_upgrade_again_keeps_the_data(database: Database, database_url: st
     await store.add(Expert("adam", ExpertKind.VLLM, "model"))
     assert await schema.upgrade(database_url) == schema.head()
     assert [expert.name for expert in await store.list()] == ["adam"]
+
+
+async def test_answers_from_before_snapshots_are_kept(empty_database_url: str) -> None:
+    """Revision 0001 had no readings, and estimates that follow from the answers."""
+    database = Database(empty_database_url, enforce_foreign_keys=False)
+
+    def fill(connection: Connection) -> None:
+        command.upgrade(schema._config(connection), "0001")
+        connection.execute(text(OLD_EXPERT))
+        for item, extracted in (("1", "'B'"), ("2", "NULL")):
+            connection.execute(text(OLD_ANSWER.format(item=item, extracted=extracted)))
+        connection.execute(text(OLD_ESTIMATE))
+
+    async with database.engine.begin() as connection:
+        await connection.run_sync(fill)
+    await schema.upgrade(empty_database_url)
+    found = await AnswerStore(database).answers()
+    assert [(a.item, a.extracted, a.reading) for a in found] == [
+        ("1", "B", Reading.STATED),
+        ("2", None, Reading.NOTHING),
+    ]
+    await ExpertStore(database).remove("adam")
+    await database.close()
+
+
+OLD_EXPERT = """
+    INSERT INTO experts VALUES ('adam', 'vllm', 'm', NULL, NULL, NULL, '', NULL, NULL, NULL, 0, 0,
+    NULL, '{"stop": []}', '{}', '[]', 'managed', true, false, '2026-01-02', '2026-01-02')
+""".replace(":", "\\:")
+OLD_ANSWER = """
+    INSERT INTO graded_answers VALUES ({item}, '', 'adam', 'demo', '{item}', '[]', 'B', {extracted},
+    true, 1, 1, 0.5, '2026-01-02')
+"""
+OLD_ESTIMATE = "INSERT INTO estimates VALUES ('adam', '*', 0.5, 0.1, 2, '2026-01-02')"
 
 
 async def test_upgrades_at_once_do_not_collide(empty_database_url: str) -> None:

@@ -1,26 +1,28 @@
-"""What is kept of experts, answers and profiles comes back as it was, from both databases."""
+"""What is kept of experts, questions and answers comes back as it was, from both databases."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from coterie.db import Database
 from coterie.errors import DuplicateExpert, UnknownExpert
 from coterie.types import (
-    Estimate,
     Expert,
     ExpertKind,
     ExpertSource,
     GradedAnswer,
-    Profile,
+    Reading,
     Sampling,
     SkillWeight,
     Usage,
 )
-from skills.store import ExpertStore, ProfileStore
+from skills.answer_store import AnswerStore
+from skills.expert_store import ExpertStore
+from skills.questions import StoredQuestion
 
 PLAIN = Expert("plain", ExpertKind.VLLM, "package:small")
 FULL = Expert(
@@ -66,10 +68,10 @@ def experts(database: Database) -> ExpertStore:
 
 
 @pytest.fixture
-async def profiles(database: Database, experts: ExpertStore) -> ProfileStore:
+async def answers(database: Database, experts: ExpertStore) -> AnswerStore:
     await experts.add(PLAIN)
     await experts.add(FULL)
-    return ProfileStore(database)
+    return AnswerStore(database)
 
 
 class TestExperts:
@@ -147,89 +149,139 @@ class TestExperts:
 
 
 class TestAnswers:
-    async def test_an_answer_comes_back_as_it_was(self, profiles: ProfileStore) -> None:
+    async def test_an_answer_comes_back_as_it_was(self, answers: AnswerStore) -> None:
         given = [
-            answer(item="1"),
+            answer(item="1", reading=Reading.GUESSED),
             answer(item="2", extracted=None, correct=False, output="", skills=()),
         ]
-        await profiles.save_answers(given, run="r1")
-        assert await profiles.answers() == given
+        await answers.save_answers(given, run="r1")
+        assert await answers.answers() == given
 
-    async def test_saving_again_overwrites(self, profiles: ProfileStore) -> None:
-        await profiles.save_answers([answer(), answer(item="2")])
-        await profiles.save_answers([answer(correct=False)], run="later")
-        assert [a.correct for a in await profiles.answers()] == [False, True]
+    async def test_saving_again_overwrites(self, answers: AnswerStore) -> None:
+        await answers.save_answers([answer(), answer(item="2")])
+        await answers.save_answers([answer(correct=False)], run="later")
+        assert [a.correct for a in await answers.answers()] == [False, True]
 
-    async def test_one_item_twice_in_a_batch_keeps_the_last(self, profiles: ProfileStore) -> None:
-        await profiles.save_answers([answer(), answer(output="changed")])
-        assert [a.output for a in await profiles.answers()] == ["changed"]
+    async def test_one_item_twice_in_a_batch_keeps_the_last(self, answers: AnswerStore) -> None:
+        await answers.save_answers([answer(), answer(output="changed")])
+        assert [a.output for a in await answers.answers()] == ["changed"]
 
-    async def test_nothing_saves_nothing(self, profiles: ProfileStore) -> None:
-        await profiles.save_answers([])
-        assert await profiles.answers() == []
+    async def test_nothing_saves_nothing(self, answers: AnswerStore) -> None:
+        await answers.save_answers([])
+        assert await answers.answers() == []
 
-    async def test_answers_are_narrowed_by_expert_and_task(self, profiles: ProfileStore) -> None:
+    async def test_answers_are_narrowed_by_expert_and_task(self, answers: AnswerStore) -> None:
         other = answer("full", task="other")
-        await profiles.save_answers([answer(), answer("full"), other])
-        assert await profiles.answers(expert="plain") == [answer()]
-        assert await profiles.answers(task="other") == [other]
-        assert await profiles.answers(expert="full", task="demo") == [answer("full")]
+        await answers.save_answers([answer(), answer("full"), other])
+        assert await answers.answers(expert="plain") == [answer()]
+        assert await answers.answers(task="other") == [other]
+        assert await answers.answers(expert="full", task="demo") == [answer("full")]
 
-    async def test_a_resumed_run_knows_what_was_answered(self, profiles: ProfileStore) -> None:
-        await profiles.save_answers(
+    async def test_a_resumed_run_knows_what_was_answered(self, answers: AnswerStore) -> None:
+        await answers.save_answers(
             [answer(item="1"), answer(item="2"), answer("full", item="3"), answer(task="x")]
         )
-        assert await profiles.answered_items("plain", "demo") == {"1", "2"}
-        assert await profiles.answered_items("full", "x") == set()
+        assert await answers.answered_items("plain", "demo") == {"1", "2"}
+        assert await answers.answered_items("full", "x") == set()
 
-    async def test_a_long_run_is_saved_at_once(self, profiles: ProfileStore) -> None:
-        await profiles.save_answers([answer(item=str(n)) for n in range(3000)])
-        assert len(await profiles.answered_items("plain", "demo")) == 3000
+    async def test_a_long_run_is_saved_at_once(self, answers: AnswerStore) -> None:
+        await answers.save_answers([answer(item=str(n)) for n in range(3000)])
+        assert len(await answers.answered_items("plain", "demo")) == 3000
 
-    async def test_an_answer_of_nobody_is_refused(self, profiles: ProfileStore) -> None:
+    async def test_an_answer_of_nobody_is_refused(self, answers: AnswerStore) -> None:
         with pytest.raises(UnknownExpert, match="'nobody'"):
-            await profiles.save_answers([answer(), answer("nobody")])
-        assert await profiles.answers() == []
+            await answers.save_answers([answer(), answer("nobody")])
+        assert await answers.answers() == []
 
-    async def test_odd_output_is_kept(self, profiles: ProfileStore) -> None:
-        await profiles.save_answers([answer(output="a\x00b\udfff", extracted="\x00")])
-        [found] = await profiles.answers()
+    async def test_odd_output_is_kept(self, answers: AnswerStore) -> None:
+        await answers.save_answers([answer(output="a\x00b\udfff", extracted="\x00")])
+        [found] = await answers.answers()
         assert (found.output, found.extracted) == ("a\ufffdb?", "\ufffd")
 
-
-class TestProfiles:
-    ADAM = Profile("plain", Estimate(0.5, 0.1, 20.0), {"maths": Estimate(0.75, 0.2, 4.5)})
-    EVE = Profile("full", Estimate(0.25, 0.05, 80.0))
-
-    async def test_profiles_come_back_as_they_were(self, profiles: ProfileStore) -> None:
-        await profiles.save_profiles([self.ADAM, self.EVE])
-        assert await profiles.profiles() == [self.EVE, self.ADAM]
-
-    async def test_a_new_profile_replaces_the_old_one(self, profiles: ProfileStore) -> None:
-        await profiles.save_profiles([self.ADAM, self.EVE])
-        now = Profile("plain", Estimate(0.6, 0.1, 30.0), {"code": Estimate(0.1, 0.1, 1.0)})
-        await profiles.save_profiles([now])
-        assert await profiles.profiles() == [self.EVE, now]
-
-    async def test_a_profile_of_nobody_is_refused(self, profiles: ProfileStore) -> None:
-        await profiles.save_profiles([self.ADAM])
-        with pytest.raises(UnknownExpert, match="'nobody'"):
-            await profiles.save_profiles([replace(self.EVE, expert="nobody")])
-        assert await profiles.profiles() == [self.ADAM]
-
-    async def test_removing_an_expert_removes_what_is_known_of_it(
-        self, profiles: ProfileStore, experts: ExpertStore
+    async def test_removing_an_expert_removes_its_answers(
+        self, answers: AnswerStore, experts: ExpertStore
     ) -> None:
-        await profiles.save_profiles([self.ADAM, self.EVE])
-        await profiles.save_answers([answer("plain"), answer("full")])
+        await answers.save_answers([answer("plain"), answer("full")])
         await experts.remove("plain")
-        assert await profiles.profiles() == [self.EVE]
-        assert await profiles.answers() == [answer("full")]
+        assert await answers.answers() == [answer("full")]
 
-    async def test_refreshing_an_expert_keeps_what_is_known_of_it(
-        self, profiles: ProfileStore, experts: ExpertStore
+    async def test_refreshing_an_expert_keeps_its_answers(
+        self, answers: AnswerStore, experts: ExpertStore
     ) -> None:
-        await profiles.save_profiles([self.ADAM])
+        await answers.save_answers([answer()])
         await experts.sync([replace(PLAIN, description="better")], [])
         await experts.replace(replace(PLAIN, description="best"))
-        assert await profiles.profiles() == [self.ADAM]
+        assert await answers.answers() == [answer()]
+
+    async def test_whether_anything_was_graded(self, answers: AnswerStore) -> None:
+        assert not await answers.any()
+        await answers.save_answers([answer()])
+        assert await answers.any()
+
+
+def question(item: str = "1", **changes: object) -> StoredQuestion:
+    given = StoredQuestion(
+        task="demo",
+        item=item,
+        text="Which? (A) this (B) that",
+        category="choices",
+        target="B",
+        options=2,
+        choices=("this", "that"),
+        group="pairs",
+        skills=(SkillWeight("maths", 0.75, 0.5), SkillWeight("code", 0.25, 0.4)),
+        vector=np.array([0.6, -0.8], dtype=np.float32),
+        encoder="mini",
+        taxonomy="abc",
+    )
+    return replace(given, **changes)  # type: ignore[arg-type]
+
+
+def told(found: StoredQuestion) -> tuple[object, ...]:
+    """Everything about a question, comparable."""
+    vector = None if found.vector is None else found.vector.tolist()
+    made = (found.skills, vector, found.encoder, found.taxonomy)
+    return (found.task, found.item, found.text, *found.labels, *made)
+
+
+class TestQuestions:
+    @pytest.mark.parametrize(
+        "given",
+        [question(), StoredQuestion("demo", "2", "Why?")],
+        ids=["full", "bare"],
+    )
+    async def test_a_question_comes_back_as_it_was(
+        self, answers: AnswerStore, given: StoredQuestion
+    ) -> None:
+        await answers.save_questions([given, question("x", task="other")])
+        [found] = await answers.questions("demo")
+        assert told(found) == told(given)
+        assert found.sha256 == given.sha256
+
+    async def test_odd_text_has_the_same_hash_when_it_comes_back(
+        self, answers: AnswerStore
+    ) -> None:
+        given = question(text="a\x00b\udfff")
+        await answers.save_questions([given])
+        [found] = await answers.questions("demo")
+        assert found.sha256 == given.sha256
+
+    async def test_what_others_made_is_stale(self, answers: AnswerStore) -> None:
+        others = [
+            question("2", encoder="maxi"),
+            question("3", taxonomy="xyz"),
+            question("4", encoder=None, taxonomy=None),
+        ]
+        await answers.save_questions([question("1"), *others])
+        stale = await answers.stale_questions("mini", "abc")
+        assert sorted(q.item for q in stale) == ["2", "3", "4"]
+
+    async def test_the_evidence_is_every_question_and_answer_without_outputs(
+        self, answers: AnswerStore
+    ) -> None:
+        given = [answer(), answer("full", item="9", reading=Reading.NAMED)]
+        await answers.save_answers(given)
+        await answers.save_questions([question()])
+        questions, found = await answers.evidence()
+        assert [q.item for q in questions] == ["1"]
+        assert sorted(found, key=lambda a: a.item) == [replace(a, output="") for a in given]

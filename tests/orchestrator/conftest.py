@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import openai
 import pytest
 import uvicorn
+from click.testing import Result
+from typer.testing import CliRunner
 
+from coterie.db import utcnow
 from coterie.errors import EngineError, EngineUnavailable
 from coterie.ports import Engine
 from coterie.types import (
@@ -32,11 +36,14 @@ from coterie.types import (
 )
 from orchestrator.api import create_app
 from orchestrator.bootstrap import build
+from orchestrator.cli.commands import app
 from orchestrator.inquiry import Inquiry
 from orchestrator.parts import Parts
 from orchestrator.roster import Roster, Snapshot
 from orchestrator.settings import Settings
 from skills.infer import Inferred
+from skills.knowledge import Knowledge
+from skills.snapshot import SnapshotInfo, pack
 
 
 @dataclass
@@ -130,13 +137,15 @@ class ScriptedFleet:
 
 
 class Skilled:
-    """Skill inference that finds the skills a test names."""
+    """Skill inference that finds the skills a test names; remembers what it has read."""
 
     def __init__(self, *skills: SkillWeight) -> None:
         self.skills = skills or (SkillWeight("sql", 1.0, 0.7),)
+        self.read: list[str] = []
 
     async def infer(self, question: Question) -> Inferred:
-        return Inferred(self.skills)
+        self.read.append(question.text)
+        return Inferred(self.skills, np.array([0.6, 0.8], dtype=np.float32))
 
 
 def make_expert(name: str, **fields: object) -> Expert:
@@ -151,8 +160,8 @@ def make_roster(
     engines: Sequence[Scripted], rates: Mapping[str, float], **fields: object
 ) -> Roster:
     experts = [make_expert(e.name, **fields) for e in engines]
-    snapshot = Snapshot.of(experts, [make_profile(n, r) for n, r in rates.items()])
-    return Roster(ScriptedFleet(engines), snapshot)
+    known = Knowledge.of([make_profile(n, r) for n, r in rates.items()], name="made-up")
+    return Roster(ScriptedFleet(engines), Snapshot.of(experts, known))
 
 
 @dataclass
@@ -255,8 +264,23 @@ def kit() -> Kit:
 async def service(tmp_path: Path, sqlite_url: str) -> AsyncIterator[Service]:
     engines = [Scripted("good", "forty two it is"), Scripted("bad", "41")]
     async with running(tmp_path, sqlite_url, engines) as found:
-        await found.parts.profiles.save_profiles(
-            [make_profile("good", 0.95), make_profile("bad", 0.2)]
-        )
+        known = Knowledge.of([make_profile("good", 0.95), make_profile("bad", 0.2)])
+        made = SnapshotInfo("made-up", utcnow(), encoder=found.parts.settings.embedding_model)
+        await found.parts.archive.snapshots.add(made, pack(known))
         await found.parts.refresh()
         yield found
+
+
+@pytest.fixture
+def coterie(service: Service, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs a command against the service, off the event loop that serves it."""
+    settings = service.parts.settings
+    monkeypatch.setenv("COTERIE_HOME", str(settings.home))
+    monkeypatch.setenv("COTERIE_CONFIG", str(settings.config))
+    monkeypatch.setenv("COTERIE_PORT", service.url.rsplit(":", 1)[1])
+    monkeypatch.setenv("COLUMNS", "200")
+
+    async def run(*args: str, stdin: str | None = None) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, app, list(args), input=stdin)
+
+    return run

@@ -11,6 +11,7 @@ import openai
 import pytest
 
 from coterie.errors import EngineRejected, EngineUnavailable
+from orchestrator.routing import OFFERED
 
 HELLO = [{"role": "user", "content": "How many?"}]
 
@@ -60,6 +61,20 @@ async def test_usage_is_summed_over_every_call(service: Any) -> None:
     assert found.usage is not None
     assert found.usage.prompt_tokens == 10
     assert found.usage.completion_tokens == 5
+
+
+@pytest.mark.parametrize("strategy", OFFERED)
+async def test_every_strategy_answers(service: Any, strategy: str) -> None:
+    response = await service.chat(model=f"coterie/{strategy}")
+    assert response.status_code == 200
+    record = await service.http.get(f"/v1/routes/{response.headers['x-request-id']}")
+    assert record.json()["reason"]
+
+
+async def test_the_oracle_is_for_evaluations_alone(service: Any) -> None:
+    response = await service.chat(model="coterie/oracle")
+    assert response.status_code == 400
+    assert "coterie eval replay" in response.json()["error"]["message"]
 
 
 async def test_an_expert_can_be_asked_by_name(service: Any) -> None:
@@ -159,7 +174,7 @@ async def test_a_stream_whose_reader_leaves_is_cancelled(service: Any) -> None:
 # --- bad input ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["gpt-4", "coterie/oracle", "coterie/"])
+@pytest.mark.parametrize("model", ["gpt-4", "coterie/clairvoyant", "coterie/"])
 async def test_an_unknown_model_is_404(service: Any, model: str) -> None:
     response = await service.chat(model=model)
     assert response.status_code == 404
@@ -265,6 +280,14 @@ async def test_the_status_page_shows_experts_as_text(service: Any) -> None:
         ("DELETE", "/admin/experts/good"),
         ("POST", "/admin/experts/good/disable"),
         ("POST", "/admin/profiles"),
+        ("GET", "/admin/profiles"),
+        ("GET", "/admin/snapshots"),
+        ("POST", "/admin/snapshots"),
+        ("POST", "/admin/snapshots/made-up/activate"),
+        ("DELETE", "/admin/snapshots/made-up"),
+        ("GET", "/admin/synonyms"),
+        ("POST", "/admin/synonyms/merge"),
+        ("POST", "/admin/synonyms/split"),
     ],
 )
 async def test_the_registry_needs_the_admin_key(service: Any, method: str, path: str) -> None:
@@ -356,21 +379,3 @@ async def test_no_key_of_an_endpoint_ever_comes_back(
             page = await service.http.get(path, headers=service.admin)
             assert secret not in page.text
         assert secret not in repr(service.parts)
-
-
-async def test_profiling_runs_in_the_service(service: Any) -> None:
-    started = await service.http.post(
-        "/admin/profiles", json={"task": "demo", "limit": 7}, headers=service.admin
-    )
-    assert started.status_code == 202
-    async with asyncio.timeout(20):
-        while True:
-            body = (await service.http.get("/admin/profiles", headers=service.admin)).json()
-            if body["profiling"]["status"] != "running":
-                break
-            await asyncio.sleep(0.05)
-    assert body["profiling"]["status"] == "done"
-    assert {p["expert"]: p["done"] for p in body["profiling"]["progress"]} == {"good": 7, "bad": 7}
-    assert body["profiles"][0]["overall"]["n"] == 7
-    unknown = await service.http.post("/admin/profiles", json={"task": "x"}, headers=service.admin)
-    assert "demo" in unknown.json()["error"]["message"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 import subprocess
@@ -13,26 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import Result
-from typer.testing import CliRunner
 
 from orchestrator.cli import foreign_packages
-from orchestrator.cli.commands import app
-
-
-@pytest.fixture
-def coterie(service: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs a command against the service, off the event loop that serves it."""
-    settings = service.parts.settings
-    monkeypatch.setenv("COTERIE_HOME", str(settings.home))
-    monkeypatch.setenv("COTERIE_CONFIG", str(settings.config))
-    monkeypatch.setenv("COTERIE_PORT", service.url.rsplit(":", 1)[1])
-    monkeypatch.setenv("COLUMNS", "200")
-
-    async def run(*args: str, stdin: str | None = None) -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, app, list(args), input=stdin)
-
-    return run
 
 
 async def test_route_explains_without_asking(coterie: Any, service: Any) -> None:
@@ -81,16 +62,6 @@ async def test_experts_are_listed_added_switched_and_removed(
         )
     )
     assert (await coterie("experts", "add", "--file", str(file))).exit_code == 0
-
-
-async def test_skills_are_profiled_and_shown(coterie: Any) -> None:
-    run = await coterie("skills", "profile", "good", "--limit", "7")
-    assert run.exit_code == 0, run.output
-    assert "profiled in" in run.output
-    shown = await coterie("skills", "show")
-    assert "overall" in shown.output
-    body = json.loads((await coterie("skills", "show", "--json")).output)
-    assert body["profiling"]["status"] == "done"
 
 
 async def test_an_error_of_the_server_is_told(coterie: Any) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from aggregator.vote import Weighted
 from coterie.errors import (
     ContextLengthExceeded,
     EngineRejected,
@@ -26,7 +25,7 @@ PROSE = "Autumn leaves are falling down and nobody is here to see it but the old
 
 
 def coterie(kit: Any, roster: Any, policy: Policy | None = None) -> Coterie:
-    return Coterie(Services(kit.inference(), roster, Weighted(), policy or Policy()))
+    return Coterie(Services(kit.inference(), roster, policy or Policy()))
 
 
 async def text_of(events: Any) -> tuple[str, list[Any]]:

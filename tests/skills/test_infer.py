@@ -1,22 +1,12 @@
 """Skill inference, on the real encoder."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from coterie.errors import ConfigurationError
-from coterie.types import Completion, Question, Sampling, Skill, Usage
+from coterie.types import Question, Skill
 from skills.encoder import SentenceEncoder
-from skills.infer import (
-    EmbeddingInference,
-    KeywordInference,
-    Matching,
-    parse_keywords,
-    stable_keywords,
-    weigh,
-)
+from skills.infer import EmbeddingInference, Matching, weigh
 from skills.taxonomy import DEFAULT_TAXONOMY, GENERAL, by_name
 
 
@@ -80,48 +70,3 @@ def test_a_missing_encoder_package_says_what_to_install() -> None:
 def test_a_skill_cannot_be_defined_twice() -> None:
     with pytest.raises(ConfigurationError, match="twice"):
         by_name([Skill("a", "x"), Skill("a", "y")])
-
-
-def test_keywords_are_split_and_cleaned() -> None:
-    assert parse_keywords("1. Algebra, Number theory.\n- algebra; ") == ("algebra", "number theory")
-    assert parse_keywords("x" * 100) == ()
-
-
-def test_only_what_recurs_is_stable() -> None:
-    found = stable_keywords([("algebra", "logic"), ("algebra",), ("history",)])
-    assert found == {"algebra": pytest.approx(2 / 3)}
-
-
-class Says:
-    """An engine that says the next of its lines."""
-
-    def __init__(self, *lines: str) -> None:
-        self.lines = list(lines)
-
-    async def complete(self, question: Question, sampling: Sampling) -> Completion:
-        return Completion("k", self.lines.pop(0), "stop", Usage(), 0.0)
-
-
-class Letters:
-    """An encoder without weights: texts are near when they share letters."""
-
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        rows = np.array([[t.lower().count(chr(97 + i)) for i in range(26)] for t in texts], float)
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.asarray(rows / np.maximum(norms, 1e-9), dtype=np.float32)
-
-
-async def test_keywords_are_mapped_to_the_taxonomy() -> None:
-    taxonomy = [Skill("algebra", "algebra"), Skill("history", "history")]
-    matcher = EmbeddingInference(taxonomy, Letters())
-    engine = Says("algebra, unicorns", "Algebra", "algebra", "history", "algebra")
-    found = await KeywordInference(lambda: engine, matcher).infer(Question.of("?"))  # type: ignore[arg-type]
-    assert [s.skill for s in found.skills] == ["algebra"]
-
-
-async def test_without_stable_keywords_the_question_itself_is_compared() -> None:
-    taxonomy = [Skill("algebra", "algebra"), Skill("history", "history")]
-    matcher = EmbeddingInference(taxonomy, Letters())
-    engine = Says("a", "b", "c", "d", "e")
-    found = await KeywordInference(lambda: engine, matcher).infer(Question.of("history"))  # type: ignore[arg-type]
-    assert found.skills[0].skill == "history"

@@ -18,14 +18,17 @@ from coterie.types import (
     Grade,
     Item,
     Question,
+    Reading,
     Sampling,
     SkillWeight,
     Usage,
 )
+from skills.answer_store import AnswerStore
+from skills.expert_store import ExpertStore
 from skills.experts import Registry
 from skills.infer import Inferred
-from skills.profiler import Profiler, Progress
-from skills.store import ExpertStore, ProfileStore
+from skills.profiler import Extraction, Profiler, Progress
+from skills.question_reader import QuestionReader
 
 
 class Sums:
@@ -42,8 +45,12 @@ class Sums:
         return Grade(output == item.target, output)
 
 
+@dataclass
 class ByParity:
+    read: list[str] = field(default_factory=list)
+
     async def infer(self, question: Question) -> Inferred:
+        self.read.append(question.text)
         n = int(question.text.split()[0])
         return Inferred((SkillWeight("law" if n % 2 else "sql", 1.0, 0.5),))
 
@@ -71,33 +78,59 @@ class Adder:
 
 
 @pytest.fixture
-async def store(sqlite_database: Database) -> ProfileStore:
+async def store(sqlite_database: Database) -> AnswerStore:
     registry = Registry(ExpertStore(sqlite_database))
     for name in ("a", "b"):
         await registry.add(
             Expert(name, ExpertKind.OPENAI, name, endpoint=f"http://127.0.0.1:9/{name}")
         )
-    return ProfileStore(sqlite_database)
+    return AnswerStore(sqlite_database)
 
 
-def profiler(store: ProfileStore, **fields: Any) -> Profiler:
-    return Profiler(Sums(), ByParity(), store, **fields)
+def profiler(store: AnswerStore, **fields: Any) -> Profiler:
+    reader = QuestionReader(ByParity(), store, encoder="none", taxonomy="none")
+    return Profiler(Sums(), reader, store, **fields)
 
 
-async def test_every_answer_is_graded_and_kept(store: ProfileStore) -> None:
+async def test_every_answer_is_graded_and_kept(store: AnswerStore) -> None:
     items = Sums().items("val")
-    profiles = await profiler(store).run({"a": Adder("a")}, items)  # type: ignore[dict-item]
-    assert [p.expert for p in profiles] == ["a"]
-    assert profiles[0].overall.mean == pytest.approx(0.5)
-    assert profiles[0].at("sql").mean > 0.8
-    assert profiles[0].at("law").mean < 0.2
+    await profiler(store).run({"a": Adder("a")}, items)  # type: ignore[dict-item]
     kept = await store.answers("a")
     assert len(kept) == 20
     assert {a.correct for a in kept if a.skills[0].skill == "sql"} == {True}
-    assert [p.expert for p in await store.profiles()] == ["a"]
+    assert {a.correct for a in kept if a.skills[0].skill == "law"} == {False}
 
 
-async def test_what_was_answered_is_not_asked_again(store: ProfileStore) -> None:
+async def test_the_questions_are_kept_with_what_their_task_says(store: AnswerStore) -> None:
+    extraction = Extraction(options=lambda text: 4)
+    run = profiler(store, extraction=extraction).run
+    await run({"a": Adder("a")}, Sums().items("val", 2))  # type: ignore[dict-item]
+    questions = await store.questions("sums")
+    assert [(q.item, q.text, q.category, q.target) for q in questions] == [
+        ("i0", "0 + 1", "sum", "1"),
+        ("i1", "1 + 1", "sum", "2"),
+    ]
+    assert {q.options for q in questions} == {4}
+    assert [q.skills[0].skill for q in questions] == ["sql", "law"]
+
+
+async def test_how_an_answer_was_read_is_kept(store: AnswerStore) -> None:
+    """What a vote cannot read, and the task could, was the task's own guess."""
+    readings = {"1": Reading.NAMED, "3": Reading.NOTHING}
+    extraction = Extraction(reading=lambda text, output: readings.get(output, Reading.STATED))
+    run = profiler(store, extraction=extraction).run
+    await run({"a": Adder("a")}, Sums().items("val", 5))  # type: ignore[dict-item]
+    kept = {a.item: a.reading for a in await store.answers("a")}
+    assert [kept[f"i{n}"] for n in range(5)] == [
+        Reading.NAMED,
+        Reading.NAMED,
+        Reading.GUESSED,
+        Reading.GUESSED,
+        Reading.STATED,
+    ]
+
+
+async def test_what_was_answered_is_not_asked_again(store: AnswerStore) -> None:
     await profiler(store).run({"a": Adder("a")}, Sums().items("val", 8))  # type: ignore[dict-item]
     second = Adder("a")
     progress: list[Progress] = []
@@ -107,7 +140,7 @@ async def test_what_was_answered_is_not_asked_again(store: ProfileStore) -> None
     assert progress[-1] == Progress("a", 20, 20, 0)
 
 
-async def test_a_failure_stays_open_and_is_no_wrong_answer(store: ProfileStore) -> None:
+async def test_a_failure_stays_open_and_is_no_wrong_answer(store: AnswerStore) -> None:
     flaky = Adder("a", down={0, 2})
     progress: list[Progress] = []
     await profiler(store).run({"a": flaky}, Sums().items("val"), progress.append)  # type: ignore[dict-item]
@@ -118,14 +151,14 @@ async def test_a_failure_stays_open_and_is_no_wrong_answer(store: ProfileStore) 
     assert sorted(mended.asked) == [0, 2]
 
 
-async def test_experts_are_asked_together_within_their_limits(store: ProfileStore) -> None:
+async def test_experts_are_asked_together_within_their_limits(store: AnswerStore) -> None:
     engines = {"a": Adder("a"), "b": Adder("b")}
     await profiler(store, concurrency=4, batch=3).run(engines, Sums().items("val"))  # type: ignore[arg-type]
     assert all(1 < e.most_at_once <= 4 for e in engines.values())
-    assert {p.expert for p in await store.profiles()} == {"a", "b"}
+    assert {a.expert for a in await store.answers()} == {"a", "b"}
 
 
-async def test_a_cancelled_run_keeps_what_it_had(store: ProfileStore) -> None:
+async def test_a_cancelled_run_keeps_what_it_had(store: AnswerStore) -> None:
     class Stuck(Adder):
         async def complete(self, question: Question, sampling: Sampling) -> Completion:
             if int(question.text.split()[0]) >= 6:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from coterie.db import Database
 from coterie.errors import DuplicateExpert, RegistryError, UnknownExpert
 from coterie.types import Expert, ExpertKind, ExpertSource
+from skills.expert_store import ExpertStore
 from skills.experts import Registry, plan_seed
-from skills.store import ExpertStore
 
 BASE = Expert("base", ExpertKind.VLLM, "package:small")
 LORA = Expert("lora", ExpertKind.LORA, "lora", base="base", adapter="/adapters/lora")

@@ -1,0 +1,55 @@
+"""Conditional logit (McFadden, 1974): which of several alternatives is the right one.
+
+Every case offers alternatives, each described by a row of features; P(a) is the softmax of w·x(a)
+over the case's own alternatives.  Cases may offer any number of them.  Fitted by penalised maximum
+likelihood; convex, so that the fit depends on nothing but the data.  Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+ITERATIONS = 200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cases:
+    """``rows``: (r, p) the alternatives of all cases, those of one case together; ``starts``: (n)
+    the first row of each case; ``right``: (n) the row that is right; ``weights``: (n)."""
+
+    rows: NDArray[np.float32]
+    starts: NDArray[np.intp]
+    right: NDArray[np.intp]
+    weights: Matrix
+
+
+def probabilities(scores: Matrix, starts: NDArray[np.intp]) -> Matrix:
+    """(r) the softmax of ``scores``, (r), within each case."""
+    sizes = np.diff(np.append(starts, len(scores)))
+    shifted = np.exp(scores - np.repeat(np.maximum.reduceat(scores, starts), sizes))
+    return np.asarray(shifted / np.repeat(np.add.reduceat(shifted, starts), sizes))
+
+
+def fit(cases: Cases, penalties: Matrix) -> Matrix:
+    """(p) the weights that minimise Σ_n -weight log P(right) + Σ_p penalty w² / 2."""
+    from scipy.optimize import minimize
+
+    sizes = np.diff(np.append(cases.starts, len(cases.rows)))
+    weight = np.repeat(cases.weights, sizes)
+
+    def loss(w: Matrix) -> tuple[float, Matrix]:
+        p = probabilities((cases.rows @ w.astype(np.float32)).astype(np.float64), cases.starts)
+        value = -float(cases.weights @ np.log(np.maximum(p[cases.right], 1e-12)))
+        residual = p * weight
+        residual[cases.right] -= cases.weights
+        gradient = (residual.astype(np.float32) @ cases.rows).astype(np.float64)
+        return value + float(penalties @ w**2) / 2, gradient + penalties * w
+
+    options = {"maxiter": ITERATIONS, "ftol": 1e-7}
+    start = np.zeros(cases.rows.shape[1])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
+    return np.asarray(found.x)

@@ -1,0 +1,126 @@
+"""What a new snapshot learns by replaying its own answers: which vote, and what ``auto`` is.
+
+The same cross-validation as in ``coterie eval replay``, over the answers a service has stored.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from aggregator.learned import LearnedVote
+from coterie.errors import ConfigurationError
+from coterie.types import Expert, ExpertKind
+from evals.recorded import Recording
+from orchestrator.replay.choose import Chooser
+from orchestrator.replay.cost import call_costs
+from orchestrator.replay.lesson import Lesson
+from orchestrator.replay.material import Material
+from orchestrator.routing import Policy
+from skills.knowledge import Knowledge
+from skills.memory import Memory
+from skills.questions import StoredQuestion
+
+log = logging.getLogger(__name__)
+
+LEAST = 200
+"""Questions under which nothing is compared: differences would be noise."""
+
+MOST = 1500
+"""Questions that are compared on, drawn with the policy's seed: it takes a minute or two."""
+
+STRATEGIES = ("symbolic", "regression", "neighbours", "coe", "cascade", "adaptive", "best-single")
+VOTES = ("weighted", "majority", "learned")
+"""Not ``learned-options``: what it knows of the wording of options is true of one benchmark."""
+
+
+class Teacher:
+    """Chooses and fits what a snapshot keeps; ``experts`` gives the registered ones by name."""
+
+    def __init__(self, policy: Policy, experts: Callable[[], Mapping[str, Expert]]) -> None:
+        self._policy = policy
+        self._experts = experts
+
+    def finish(self, knowledge: Knowledge, questions: Sequence[StoredQuestion]) -> Knowledge:
+        """``knowledge`` with its choices and fitted votes; as it is where there is too little.
+
+        Blocks, for a minute or two where thousands of answers are stored.
+        """
+        memory = knowledge.memory
+        if memory is None or not _teaches(memory):
+            return knowledge
+        try:
+            return self._taught(knowledge, memory, questions)
+        except ConfigurationError as error:
+            log.warning("votes and strategies were not compared: %s", error)
+            return knowledge
+
+    def _taught(
+        self, knowledge: Knowledge, memory: Memory, questions: Sequence[StoredQuestion]
+    ) -> Knowledge:
+        material = self._material(memory, questions)
+        rng = np.random.default_rng(self._policy.seed)
+        rows = np.sort(rng.permutation(len(memory))[:MOST])
+        lesson = Lesson(material, rows, seed=self._policy.seed)
+        costs = call_costs(material, rows) / _best_single_cost(lesson)
+        chooser = Chooser(lesson, self._policy, VOTES, costs, log.info)
+        best = chooser.strategy(STRATEGIES)
+        votes = {f"vote/{name}": chooser.vote(name).vote for name in STRATEGIES}
+        learned = Lesson(material, np.arange(len(memory)), seed=self._policy.seed).vote("learned")
+        assert isinstance(learned, LearnedVote)
+        return replace(
+            knowledge,
+            choices={**knowledge.choices, **votes, "auto": best.strategy, "vote": best.vote},
+            fitted={**knowledge.fitted, "learned": learned.to_json()},
+        )
+
+    def _material(self, memory: Memory, questions: Sequence[StoredQuestion]) -> Material:
+        known = self._experts()
+        experts = tuple(
+            known.get(n) or Expert(n, ExpertKind.OPENAI, n, endpoint="http://unregistered.invalid")
+            for n in memory.experts
+        )
+        return Material(_recording(memory, questions), experts, memory.skills, memory.vectors)
+
+
+def _teaches(memory: Memory) -> bool:
+    embedded = memory.vectors.shape[1] > 0
+    return len(memory) >= LEAST and len(memory.experts) > 1 and embedded
+
+
+def _recording(memory: Memory, questions: Sequence[StoredQuestion]) -> Recording:
+    """The stored answers in the form that is replayed; all of one split."""
+    q, unknown = len(memory), np.full(memory.correct.shape, np.nan, dtype=np.float32)
+    return Recording(
+        benchmark="stored answers",
+        experts=memory.experts,
+        items=memory.items,
+        texts=tuple(x.text for x in questions),
+        choices=tuple(x.choices for x in questions),
+        targets=tuple(_target(memory, i, x) for i, x in enumerate(questions)),
+        categories=memory.categories,
+        groups=tuple(f"{x.task}/{x.group or x.item}" for x in questions),
+        splits=np.full(q, "val"),
+        folds=np.zeros(q, dtype=np.int16),
+        answers=memory.answers,
+        correct=memory.correct,
+        readings=memory.readings,
+        tokens=memory.tokens,
+        prompt_tokens=unknown,
+        latency_s=unknown,
+        parameters={},
+    )
+
+
+def _target(memory: Memory, row: int, question: StoredQuestion) -> str:
+    """The right answer in the form that answers are read in: one that was graded right, if any."""
+    right = np.flatnonzero((memory.correct[row] == 1) & (memory.answers[row] != ""))
+    return str(memory.answers[row, right[0]]) if len(right) else question.target
+
+
+def _best_single_cost(lesson: Lesson) -> float:
+    costs, table = lesson.pool.costs.expected, lesson.pool.table
+    return float(costs[int(table.mean[0].argmax())]) or 1.0

@@ -1,0 +1,54 @@
+"""How many experts may be asked, and what is wanted of the choice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How many are asked, and what is wanted of the choice.
+
+    The objective is accuracy; accuracy less ``cost_weight`` × cost where that is set; and within
+    ``latency_s`` where that is.
+    """
+
+    first: int = 3
+    """How many experts are asked in the first round, at most."""
+    most: int = 5
+    """How many experts are asked in all, at most."""
+    confidence: float = 0.9
+    """One who is right with this probability is asked alone; a vote that reaches it ends the
+    asking."""
+    comparable: float = 0.6
+    """Where nobody's score is this many times the best one's, the best is asked alone: the others
+    have nothing to add and are kept only as substitutes."""
+    seed: int = 0
+    """What strategies that draw lots draw them from, together with the question."""
+    cost_weight: float = 0.0
+    """λ: how much accuracy may be given up to save what one answer of the pool's best single
+    expert costs (:class:`orchestrator.routing.costs.Costs`)."""
+    latency_s: float | None = None
+    """Experts measured to be slower are asked only where there is nobody else."""
+    mean_cost: float | None = None
+    """Budget of a question's mean cost, in the unit of the pool's costs; None: the strategy's own
+    default, or no limit."""
+    hosting_gb: float | None = None
+    """Budget of memory for the experts that are served at all, in GB; None: no limit."""
+    target: float = 1.0
+    """``cascade``: the accuracy to keep, as a share of the best single expert's."""
+    k: int = 3
+    """``symbolic-paper``: how many experts are drawn for a question."""
+    temperature: float = 0.5
+    """``symbolic-paper``: of the softmax they are drawn by."""
+    trim: float = 0.05
+    """``symbolic-paper``: who is drawn for a smaller share of a batch is left out of it."""
+
+    def worth(
+        self, accuracy: NDArray[np.float64], cost: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """The objective's value at this accuracy and cost, cost in answers of the best single."""
+        return accuracy - self.cost_weight * cost if self.cost_weight else accuracy

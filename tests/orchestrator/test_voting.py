@@ -1,0 +1,107 @@
+"""What a snapshot learns of its own answers is what judges the next question."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aggregator.base import Case
+from coterie.types import Ballot, Expert, ExpertKind, SkillWeight
+from orchestrator.replay import teaching
+from orchestrator.replay.teaching import Teacher
+from orchestrator.routing import Policy, Pool, Query, load_router
+from orchestrator.voting import vote_for
+from skills.estimate import estimate_profiles
+from skills.knowledge import Knowledge
+from skills.memory import Memory
+from skills.questions import StoredQuestion
+
+NAMES = ("ann", "bob", "cy")
+TOPICS = ("law", "sql")
+
+
+def taught(q: int = 120) -> tuple[Memory, list[StoredQuestion]]:
+    """Ann knows law and bob sql; cy says A to everything."""
+    rng = np.random.default_rng(3)
+    topic = np.arange(q) % 2
+    target = rng.choice(["A", "B", "C", "D"], q)
+    answers = np.array([[_said(rng, e, topic[i], target[i]) for e in range(3)] for i in range(q)])
+    vectors = rng.normal(0, 0.2, (q, 6)).astype(np.float32)
+    vectors[np.arange(q), topic] += 2
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    memory = Memory(
+        experts=NAMES,
+        items=tuple(f"t/{i}" for i in range(q)),
+        categories=tuple(TOPICS[t] for t in topic),
+        skills=tuple((SkillWeight(TOPICS[t], 1.0, 0.8),) for t in topic),
+        vectors=vectors,
+        options=np.full(q, 4, dtype=np.int16),
+        correct=(answers == target[:, None]).astype(np.float32),
+        answers=answers,
+        readings=np.ones((q, 3), dtype=np.int8),
+        tokens=np.full((q, 3), 50, dtype=np.float32),
+    )
+    questions = [
+        StoredQuestion("t", str(i), f"question {i}", target=str(target[i]), options=4)
+        for i in range(q)
+    ]
+    return memory, questions
+
+
+def _said(rng: np.random.Generator, expert: int, topic: int, target: str) -> str:
+    if expert == 2:
+        return "A"
+    able = rng.random() < (0.9 if expert == topic else 0.35)
+    return target if able else str(rng.choice(["A", "B", "C", "D"]))
+
+
+def teacher() -> Teacher:
+    return Teacher(Policy(), dict)
+
+
+@pytest.fixture
+def knowledge(monkeypatch: pytest.MonkeyPatch) -> Knowledge:
+    monkeypatch.setattr(teaching, "LEAST", 100)
+    memory, questions = taught()
+    plain = Knowledge.of(estimate_profiles(memory), name="s", memory=memory)
+    return teacher().finish(plain, questions)
+
+
+def pool(knowledge: Knowledge) -> Pool:
+    return Pool([Expert(n, ExpertKind.OPENAI, n) for n in NAMES], knowledge)
+
+
+def test_few_answers_teach_nothing() -> None:
+    memory, questions = taught(20)
+    plain = Knowledge.of(estimate_profiles(memory), memory=memory)
+    assert teacher().finish(plain, questions) is plain
+
+
+def test_a_snapshot_chooses_a_strategy_and_its_vote(knowledge: Knowledge) -> None:
+    assert knowledge.choices["auto"] in teaching.STRATEGIES
+    assert {knowledge.choices[f"vote/{s}"] for s in teaching.STRATEGIES} <= set(teaching.VOTES)
+    route = load_router("auto").route(Query(), pool(knowledge), Policy())
+    assert route.strategy == knowledge.choices["auto"]
+
+
+def test_the_fitted_vote_knows_whom_to_believe(knowledge: Knowledge) -> None:
+    voting = replace(knowledge, choices={"vote": "learned"}, _derived={})
+    vote = vote_for(pool(voting), "symbolic")
+    assert vote.name == "learned"
+    ballots = (Ballot("ann", "B", tokens=50), Ballot("bob", "C", tokens=50), Ballot("cy", "A"))
+    lawyers = Case(ballots, {"ann": 0.9, "bob": 0.4, "cy": 0.25}, options=4)
+    found = vote.judge(lawyers)
+    assert found.leader == "ann"
+    assert 0.5 < found.agreement <= 1
+    assert found.votes == {"B": ("ann",), "C": ("bob",), "A": ("cy",)}
+
+
+def test_a_vote_that_cannot_be_read_is_weighted(knowledge: Knowledge) -> None:
+    broken = replace(knowledge, choices={"vote": "learned"}, fitted={"learned": "{"}, _derived={})
+    assert vote_for(pool(broken), "symbolic").name == "weighted"
+
+
+def test_an_expert_by_name_is_judged_by_no_fitted_vote() -> None:
+    assert vote_for(None, "direct").name == "weighted"
