@@ -86,10 +86,11 @@ class Forms:
         return cls(*(np.array(d[name]) for name in ("weights", "mean", "sd")))
 
 
-def fit_forms(training: Training) -> Forms:
-    """Fitted on every question with options and a known right one."""
+def fit_forms(training: Training) -> Forms | None:
+    """Fitted on every question with options and a known right one; None where there is none."""
     rows = _rows(training)
-    return _fit(training, rows, [q for q in range(len(training)) if rows[q] is not None])
+    which = [q for q in range(len(training)) if rows[q] is not None]
+    return _fit(training, rows, which) if which else None
 
 
 def held_out_forms(training: Training, *, seed: int = 0) -> list[Matrix]:
