@@ -35,21 +35,26 @@ def probabilities(scores: Matrix, starts: NDArray[np.intp]) -> Matrix:
 
 
 def fit(cases: Cases, penalties: Matrix) -> Matrix:
-    """(p) the weights that minimise Σ_n -weight log P(right) + Σ_p penalty w² / 2."""
+    """(p) the weights of the least :func:`loss`."""
     from scipy.optimize import minimize
-
-    sizes = np.diff(np.append(cases.starts, len(cases.rows)))
-    weight = np.repeat(cases.weights, sizes)
-
-    def loss(w: Matrix) -> tuple[float, Matrix]:
-        p = probabilities((cases.rows @ w.astype(np.float32)).astype(np.float64), cases.starts)
-        value = -float(cases.weights @ np.log(np.maximum(p[cases.right], 1e-12)))
-        residual = p * weight
-        residual[cases.right] -= cases.weights
-        gradient = (residual.astype(np.float32) @ cases.rows).astype(np.float64)
-        return value + float(penalties @ w**2) / 2, gradient + penalties * w
 
     options = {"maxiter": ITERATIONS, "ftol": 1e-7}
     start = np.zeros(cases.rows.shape[1])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
+    found = minimize(
+        loss, start, args=(cases, penalties), jac=True, method="L-BFGS-B", options=options
+    )
     return np.asarray(found.x)
+
+
+def loss(weights: Matrix, cases: Cases, penalties: Matrix) -> tuple[float, Matrix]:
+    """Σ_n -weight_n log P(right_n) + Σ_p penalty_p w_p² / 2, and its gradient, (p).
+
+    The products with all rows are in single precision.
+    """
+    scores = (cases.rows @ weights.astype(np.float32)).astype(np.float64)
+    p = probabilities(scores, cases.starts)
+    value = -float(cases.weights @ np.log(np.maximum(p[cases.right], 1e-12)))
+    residual = p * np.repeat(cases.weights, np.diff(np.append(cases.starts, len(p))))
+    residual[cases.right] -= cases.weights
+    gradient = (residual.astype(np.float32) @ cases.rows).astype(np.float64)
+    return value + float(penalties @ weights**2) / 2, gradient + penalties * weights

@@ -27,13 +27,27 @@ def synthesis_question(
     Completions come most reliable first; reasoning up to ``</think>`` is cut.
     """
     ranked = sorted(completions, key=lambda c: (-scores.get(c.expert, 0.0), c.expert))
+    return merging_question(question, ranked, scores)
+
+
+def merging_question(
+    question: Question,
+    completions: Sequence[Completion],
+    scores: Mapping[str, float] | None = None,
+) -> Question:
+    """The same with the completions in the order given; no reliability is told of whom nobody
+    knows one."""
+    known = scores or {}
     answers = "\n\n".join(
-        f"<answer expert={i} reliability={scores.get(c.expert, 0.5):.2f}>\n"
-        f"{_clean(c.text)}\n</answer>"
-        for i, c in enumerate(ranked, start=1)
+        f"<answer expert={i}{_reliability(known.get(c.expert))}>\n{_clean(c.text)}\n</answer>"
+        for i, c in enumerate(completions, start=1)
     )
     turn = f"{INSTRUCTION}\n\n<request>\n{question.text}\n</request>\n\n{answers}"
     return Question((*_before_last_user(question.messages), Message("user", turn)))
+
+
+def _reliability(score: float | None) -> str:
+    return "" if score is None else f" reliability={score:.2f}"
 
 
 def _before_last_user(messages: Sequence[Message]) -> tuple[Message, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -42,6 +42,19 @@ class Training:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def by_name(self) -> Training:
+        """The same, with the experts in the order of their names."""
+        order = sorted(range(len(self.experts)), key=lambda e: self.experts[e])
+        return replace(
+            self,
+            experts=tuple(self.experts[e] for e in order),
+            answers=self.answers[:, order],
+            correct=self.correct[:, order],
+            readings=self.readings[:, order],
+            tokens=self.tokens[:, order],
+            chances=self.chances[:, order],
+        )
 
 
 @runtime_checkable

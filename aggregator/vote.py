@@ -20,7 +20,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from aggregator.base import Case
-from coterie.types import Verdict
+from coterie.types import Ballot, Verdict
 
 OPEN_ANSWERS = 10
 """M for a question without options: wrong answers agree by chance once in M - 1 times."""
@@ -68,23 +68,39 @@ def undecided(case: Case) -> Verdict | None:
         p = case.chances.get(expert, 0.5)
         return Verdict(expert, p, votes, f"{expert} alone, expected success {p:.2f}")
     readable = sum(ballot.answer is not None for ballot in case.ballots)
-    needed = 1 if case.options else max(1, LEAST_READABLE * len(case.ballots))
-    if readable < needed:
+    if not enough_read(readable, len(case.ballots), case.options):
         reason = f"{readable} of {len(case.ballots)} answers can be compared"
         return Verdict(None, 0.0, votes, reason)
     return None
 
 
+def enough_read(readable: int, ballots: int, options: int) -> bool:
+    """Whether a vote is taken: one answer that can be read will do for a choice among options."""
+    return readable >= (1 if options else max(1, LEAST_READABLE * ballots))
+
+
 def answers_given(case: Case) -> dict[str, tuple[str, ...]]:
-    """Each answer with its experts; to an open question, prose is an answer of its own."""
-    if case.options:
-        return case.votes
-    prose = {PROSE + b.expert: (b.expert,) for b in case.ballots if b.answer is None}
-    return {**case.votes, **prose}
+    """Each answer with its experts, in the order of the ballots."""
+    found: dict[str, tuple[str, ...]] = {}
+    for ballot in case.ballots:
+        if (answer := answer_of(ballot, case)) is not None:
+            found[answer] = (*found.get(answer, ()), ballot.expert)
+    return found
 
 
-def verdict(case: Case, given: Mapping[str, Sequence[str]], belief: Mapping[str, float]) -> Verdict:
-    """The answer believed most, through its best expert."""
+def answer_of(ballot: Ballot, case: Case) -> str | None:
+    """What the ballot stands for; to an open question, prose is an answer of its own."""
+    prose = ballot.answer is None and not case.options
+    return PROSE + ballot.expert if prose else ballot.answer
+
+
+def verdict(
+    case: Case,
+    given: Mapping[str, Sequence[str]],
+    belief: Mapping[str, float],
+    kind: str = "belief",
+) -> Verdict:
+    """The answer believed most, through its best expert; ``kind`` says what belief that is."""
 
     def best(answer: str) -> float:
         return max(case.chances.get(expert, 0.5) for expert in given[answer])
@@ -93,7 +109,7 @@ def verdict(case: Case, given: Mapping[str, Sequence[str]], belief: Mapping[str,
     leader = min(given[answer], key=lambda e: (-case.chances.get(e, 0.5), e))
     form = " (prose, agreeing with nobody)" if answer.startswith(PROSE) else ""
     reason = f"{len(given[answer])} of {len(case.ballots)} votes{form}, "
-    return Verdict(leader, belief[answer], case.votes, f"{reason}belief {belief[answer]:.2f}")
+    return Verdict(leader, belief[answer], case.votes, f"{reason}{kind} {belief[answer]:.2f}")
 
 
 def posteriors(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import wraps
@@ -150,7 +150,7 @@ async def synthesize(state: State, runtime: Context) -> State:
     asking = _asking(state, runtime, question)
     ranked = sorted(completions, key=lambda c: (-scores[c.expert], c.expert))
     failures = state["failures"]
-    for name in dict.fromkeys(c.expert for c in ranked):
+    for name in writers(state["pool"], [c.expert for c in ranked]):
         result = await (asking.streamed if inquiry.stream else asking.whole)(name)
         if isinstance(result, Completion):
             return {
@@ -175,6 +175,19 @@ async def answer(state: State, runtime: Context) -> State:
         runtime.stream_writer(Delta(found.expert, Chunk(finish_reason=found.finish_reason)))
     runtime.context.holders.keep(state["inquiry"].question, found.expert, found.text)
     return {"answer": found}
+
+
+def writers(pool: Pool | None, experts: Sequence[str]) -> Sequence[str]:
+    """Who is asked to write the synthesis, in turn: the best at aggregating first.
+
+    Where that was not measured of all, the order given, which is that of answering.
+    """
+    experts = tuple(dict.fromkeys(experts))
+    known = {e: pool.knowledge.profile(e).aggregation for e in experts} if pool else {}
+    means = {e: estimate.mean for e, estimate in known.items() if estimate}
+    if len(means) < len(experts):
+        return experts
+    return sorted(experts, key=lambda e: -means[e])
 
 
 def after_judge(state: State) -> str:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from aggregator.extract import options_of, read_answer
+from aggregator.synthesize import merging_question
 from coterie.errors import CoterieError, RequestError
-from coterie.ports import Task
+from coterie.ports import Engine, Task
 from coterie.types import Reading
 from orchestrator.roster import Roster
+from skills.aggregation import trials_of
+from skills.aggregation_profiler import AggregationProfiler
+from skills.answer_store import AnswerStore
 from skills.archive import Archive
-from skills.profiler import AnswerStore, Extraction, Profiler, Progress, Reader
+from skills.profiler import Extraction, Profiler, Progress, Reader
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +40,18 @@ class ProfilingState:
 @dataclass(frozen=True, slots=True)
 class ProfilingPlan:
     """Which experts are graded on what: all enabled ones where none is named, on the first
-    ``limit`` questions of ``split``; ``name`` is what the snapshot will be called."""
+    ``limit`` questions of ``split``; ``name`` is what the snapshot will be called.
+
+    With ``aggregation`` they are graded at making one answer of many instead: on trials made of the
+    stored answers to those questions, ``limit`` trials at most.
+    """
 
     task: Task
     experts: tuple[str, ...] = ()
     split: str = "val"
     limit: int | None = None
     name: str | None = None
+    aggregation: bool = False
 
 
 @dataclass(slots=True)
@@ -82,10 +91,10 @@ class Profiling:
     async def _run(self, plan: ProfilingPlan, names: Sequence[str]) -> None:
         try:
             engines = {name: self.roster.engine(name) for name in names}
-            items = await asyncio.to_thread(plan.task.items, plan.split, plan.limit)
-            profiler = Profiler(plan.task, self.reader, self.store, extraction=EXTRACTION)
-            await profiler.run(engines, items, self._report)
-            note = f"profiled on {plan.task.name} {plan.split}: {', '.join(names)}"
+            grade = self._grade_aggregation if plan.aggregation else self._grade_answers
+            await grade(plan, engines)
+            what = "aggregating" if plan.aggregation else "profiled on"
+            note = f"{what} {plan.task.name} {plan.split}: {', '.join(names)}"
             made = await self.archive.make(plan.name, note=note)
             await self.after()
             self.state = replace(self.state, status="done", snapshot=made.name)
@@ -94,6 +103,26 @@ class Profiling:
         except Exception as error:  # the caller polls the state: it must not wait for ever
             log.exception("profiling failed")
             self.state = replace(self.state, status="failed", error=f"internal error: {error!r}")
+
+    async def _grade_answers(self, plan: ProfilingPlan, engines: Mapping[str, Engine]) -> None:
+        items = await asyncio.to_thread(plan.task.items, plan.split, plan.limit)
+        profiler = Profiler(plan.task, self.reader, self.store, extraction=EXTRACTION)
+        await profiler.run(engines, items, self._report)
+
+    async def _grade_aggregation(self, plan: ProfilingPlan, engines: Mapping[str, Engine]) -> None:
+        items = await asyncio.to_thread(plan.task.items, plan.split)
+        answers = await self.store.answers(task=plan.task.name)
+        trials = trials_of(answers, items, limit=plan.limit)
+        if not trials:
+            raise RequestError(
+                f"no stored answers to {plan.task.name!r} {plan.split} make a trial: one right and "
+                "two wrong answers of different experts are needed; profile three experts or more "
+                "on it first"
+            )
+        profiler = AggregationProfiler(
+            plan.task.name, merging_question, plan.task.grade, self.store
+        )
+        await profiler.run(engines, trials, self._report)
 
     def _report(self, progress: Progress) -> None:
         others = tuple(p for p in self.state.progress if p.expert != progress.expert)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skills.classifier import Classifier, fit_classifier
+from skills.classifier import Classifier, Fitted, fit_classifier
 from skills.folds import folds
 from skills.memory import Memory
 
@@ -89,11 +89,16 @@ class Regression:
         return self.description.centred(self.description.probabilities(vector))
 
 
-def fit_regression(memory: Memory, *, seed: int = 0) -> Regression | None:
-    """The regression on every question of ``memory``; None where nothing was embedded or graded."""
+def fit_regression(
+    memory: Memory, *, fitted: Fitted | None = None, seed: int = 0
+) -> Regression | None:
+    """The regression on every question of ``memory``; None where nothing was embedded or graded.
+
+    ``fitted`` is the classifier of those questions, where there is one already.
+    """
     if not len(memory) or not memory.vectors.shape[1] or np.isnan(memory.correct).all():
         return None
-    fitted = fit_classifier(memory, seed=seed)
+    fitted = fitted or fit_classifier(memory, seed=seed)
     description = Description(fitted.classifier if fitted else None, *_components(memory))
     subjects = description.centred(fitted.held_out) if fitted else np.zeros((len(memory), 0))
     rows = description.rows(memory.vectors, subjects)

@@ -33,6 +33,7 @@ class ProfilingRequest(_Body):
     split: str = "val"
     limit: Annotated[int, Field(ge=1)] | None = None
     name: str | None = None
+    aggregation: bool = False
 
 
 class SnapshotRequest(_Body):
@@ -65,7 +66,9 @@ async def start_profiling(body: ProfilingRequest, parts: ForAdmin) -> dict[str, 
         await parts.archive.check_name(body.name)
     task = load_task(body.task)
     parts.profiling.start(
-        ProfilingPlan(task, tuple(body.experts), body.split, body.limit, body.name)
+        ProfilingPlan(
+            task, tuple(body.experts), body.split, body.limit, body.name, body.aggregation
+        )
     )
     return {"profiling": as_jsonable(parts.profiling.state)}
 

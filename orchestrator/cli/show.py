@@ -19,7 +19,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 
 console = Console()
 errors = Console(stderr=True)
@@ -39,7 +39,9 @@ def as_json(value: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    grid = Table(*columns, title=title, title_justify="left", box=SIMPLE, pad_edge=False)
+    # A name that is cut short cannot be typed: long words are folded instead.
+    headers = [Column(name, overflow="fold") for name in columns]
+    grid = Table(*headers, title=title, title_justify="left", box=SIMPLE, pad_edge=False)
     for row in rows:
         grid.add_row(*(escape(cell) for cell in row))
     console.print(grid)

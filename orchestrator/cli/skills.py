@@ -36,6 +36,10 @@ def profile(
     experts: Experts = None,
     limit: Annotated[int | None, typer.Option(min=1, help="How many questions.")] = None,
     name: SnapshotName = None,
+    aggregation: Annotated[
+        bool,
+        typer.Option("--aggregation", help="Grade them at making one answer of stored ones."),
+    ] = False,
 ) -> None:
     """Grade experts on a task's questions, and make a snapshot of all that is known then.
 
@@ -48,6 +52,7 @@ def profile(
         "split": split,
         "limit": limit,
         "name": name,
+        "aggregation": aggregation,
     }
     client.post("/admin/profiles", body)
     started = time.monotonic()

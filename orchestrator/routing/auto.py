@@ -26,13 +26,12 @@ class Auto(Router):
 
     def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
         router, why = self._chosen(pool)
-        route = router.route(query, pool, policy)
-        return replace(route, reason=f"auto: {why}; {route.reason}")
+        return _told(router.route(query, pool, policy), why)
 
     def plan(self, queries: Sequence[Query], pool: Pool, policy: Policy) -> list[Route]:
         router, why = self._chosen(pool)
         routes = router.plan(queries, pool, policy)
-        return [replace(route, reason=f"auto: {why}; {route.reason}") for route in routes]
+        return [_told(route, why) for route in routes]
 
     def recruit(
         self,
@@ -47,9 +46,14 @@ class Auto(Router):
         return self._chosen(pool)[0].recruit(query, pool, policy, route, ballots, verdict, asked)
 
     def _chosen(self, pool: Pool) -> tuple[Router, str]:
-        choices: Mapping[str, str] = getattr(pool.knowledge, "choices", {})
-        name = choices.get(self.name)
-        if name is not None and name in self._routers:
+        name = pool.knowledge.choices.get(self.name)
+        if name is None:  # too few answers to compare strategies by: nothing to tell
+            return self._routers[FALLBACK](), ""
+        if name in self._routers:
             return self._routers[name](), f"{name} did best on the profiling questions"
-        why = "none was compared yet" if name is None else f"{name!r} is not there"
-        return self._routers[FALLBACK](), f"{why}, so {FALLBACK}"
+        return self._routers[FALLBACK](), f"{name!r} is not there, so {FALLBACK}"
+
+
+def _told(route: Route, why: str) -> Route:
+    """The route with the reason for its strategy before its own."""
+    return replace(route, reason=f"auto: {why}; {route.reason}") if why else route

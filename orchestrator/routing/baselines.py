@@ -7,9 +7,10 @@ import numpy as np
 from coterie.errors import RequestError
 from coterie.types import Route, Term
 from orchestrator.routing.base import Policy, Pool, Query, Router, rank, ranked
+from orchestrator.routing.coe import classifier_of, rates_of
 from orchestrator.routing.lots import lots
+from orchestrator.routing.neighbours import unlike_memory
 from orchestrator.routing.single import single
-from skills.categories import category_rates, predict_category
 
 
 class BestSingle(Router):
@@ -62,19 +63,20 @@ class PerCategory(Router):
     stays = False
 
     def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
-        categories, probability = predict_category(query.vector, pool.knowledge)
-        if not categories:
+        fitted = None if unlike_memory(query, pool) else classifier_of(pool.knowledge)
+        if fitted is None or query.vector is None:
             ranking = rank(Query(), pool, policy)
             reason = f"no category can be told; {ranking.names[0]} has the highest overall rate"
             return single(self.name, query, pool, ranking, ranking.names[0], reason)
+        probability = fitted.classifier.probabilities(query.vector)
         row = int(np.argmax(probability))
-        table = pool.derive("category rates", lambda: category_rates(pool.knowledge, pool.names))
-        rates, name = table[row], categories[row]
+        known = rates_of(pool)
+        rates, sd, name = known.value[row], known.sd[row], known.categories[row]
 
         def terms(column: int) -> tuple[Term, ...]:
             return (Term(f"rate in {name!r}", float(rates[column])),)
 
-        ranking = ranked(pool, policy, rates, pool.table.sd[0], terms)
+        ranking = ranked(pool, policy, rates, sd, terms)
         best = ranking.names[0]
         reason = (
             f"{name!r} is the likeliest category, {probability[row]:.2f}; "

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from coterie.types import Route
 from orchestrator.routing.base import Pool, Query, chances
+from orchestrator.routing.coe import classifier_of
 from orchestrator.routing.neighbours import unlike_memory
 from skills.regression import Regression, fit_regression
 
@@ -47,4 +48,6 @@ def regression_of(pool: Pool) -> Regression | None:
     memory = pool.knowledge.memory
     if memory is None:
         return None
-    return pool.knowledge.once(("regression",), lambda: fit_regression(memory))
+    return pool.knowledge.once(
+        ("regression",), lambda: fit_regression(memory, fitted=classifier_of(pool.knowledge))
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,10 +17,11 @@ from coterie.errors import (
     RequestError,
     UnknownModel,
 )
-from coterie.types import Sampling
+from coterie.types import Estimate, Sampling
 from orchestrator.graph import Coterie, Services
 from orchestrator.inquiry import Delta, Finished, Routed
 from orchestrator.routing import Policy
+from skills.knowledge import Knowledge
 
 PROSE = "Autumn leaves are falling down and nobody is here to see it but the old grey cat. " * 2
 
@@ -133,6 +135,22 @@ async def test_prose_is_synthesized_by_the_best(kit: Any) -> None:
     assert "<answer expert=1" in engines[1].asked[1].text
     calls = [*found.completions, found.synthesis]
     assert found.usage.completion_tokens == sum(c.usage.completion_tokens for c in calls)
+
+
+async def test_the_best_at_aggregating_writes_the_synthesis_where_that_was_measured(
+    kit: Any,
+) -> None:
+    engines = [kit.engine(n, PROSE + n) for n in "abc"]
+    rates, aggregating = {"a": 0.5, "b": 0.6, "c": 0.55}, {"a": 0.2, "b": 0.3, "c": 0.8}
+    roster = kit.roster(engines, rates)
+    profiles = [
+        replace(kit.profile(n, rates[n]), aggregation=Estimate(mean, 0.1, 40))
+        for n, mean in aggregating.items()
+    ]
+    roster.snapshot = replace(roster.snapshot, knowledge=Knowledge.of(profiles))
+    found = await coterie(kit, roster).run(kit.inquiry())
+    assert found.synthesis is not None
+    assert found.answer.expert == "c"
 
 
 async def test_expert_defaults_fill_what_the_caller_left_open(kit: Any) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 from sqlalchemy import text
 
 from coterie.db import Database
-from coterie.types import Reading
+from coterie.types import GradedAnswer, Reading, Usage
+from evals.tasks import load_task
 from orchestrator.profiling import EXTRACTION
+from skills.answer_store import AnswerStore
 
 DEMO = {"task": "demo", "limit": 7}
 
@@ -61,6 +63,30 @@ class TestProfiling:
         assert knowledge.memory is not None
         assert knowledge.memory.experts == ("bad", "good")
         assert len(set(knowledge.memory.categories)) == 7
+
+    async def test_aggregation_is_graded_apart_on_stored_answers(
+        self, service: Any, kit: Any
+    ) -> None:
+        refused = await profiled(service, aggregation=True)
+        assert "one right and two wrong" in refused["profiling"]["error"]
+        service.fleet.engines["third"] = kit.engine("third", "who knows")
+        entry = {"name": "third", "kind": "openai", "model": "m", "endpoint": "http://127.0.0.1:9"}
+        await post(service, "/admin/experts?verify=false", entry)
+        graded = [
+            GradedAnswer(e, "demo", i.id, (), f"{e} says", e, e == "bad", Usage(5, 7), 0.1)
+            for i in load_task("demo").items("val", 6)
+            for e in ("good", "bad", "third")
+        ]
+        await AnswerStore(service.parts.database).save_answers(graded)
+        body = await profiled(service, aggregation=True, limit=4, experts=["good", "bad"])
+        assert body["profiling"]["status"] == "done", body["profiling"]["error"]
+        found = {p["expert"]: p for p in body["profiles"]}
+        assert found["good"]["aggregation"]["n"] == found["bad"]["aggregation"]["n"] == 4
+        assert found["third"]["aggregation"] is None
+        assert found["good"]["overall"]["n"] == 6  # an aggregation is no answer
+        asked = service.fleet.engines["good"].asked[-1].text
+        assert all(f"{e} says" in asked for e in ("good", "bad", "third"))
+        assert "reliability" not in asked
 
     async def test_an_answered_request_says_which_snapshot_it_used(self, service: Any) -> None:
         answered = await service.chat()

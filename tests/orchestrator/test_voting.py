@@ -61,12 +61,13 @@ def teacher() -> Teacher:
     return Teacher(Policy(), dict)
 
 
-@pytest.fixture
-def knowledge(monkeypatch: pytest.MonkeyPatch) -> Knowledge:
-    monkeypatch.setattr(teaching, "LEAST", 100)
+@pytest.fixture(scope="module")
+def knowledge() -> Knowledge:
     memory, questions = taught()
     plain = Knowledge.of(estimate_profiles(memory), name="s", memory=memory)
-    return teacher().finish(plain, questions)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(teaching, "LEAST", 100)
+        return teacher().finish(plain, questions)
 
 
 def pool(knowledge: Knowledge) -> Pool:
@@ -96,6 +97,26 @@ def test_the_fitted_vote_knows_whom_to_believe(knowledge: Knowledge) -> None:
     assert found.leader == "ann"
     assert 0.5 < found.agreement <= 1
     assert found.votes == {"B": ("ann",), "C": ("bob",), "A": ("cy",)}
+
+
+def test_what_knows_only_how_options_are_worded_is_never_chosen(knowledge: Knowledge) -> None:
+    assert "learned-options" not in {*teaching.VOTES, *knowledge.choices.values()}
+    assert set(knowledge.fitted) == {"learned"}
+
+
+def test_a_vote_that_was_never_fitted_is_weighted(knowledge: Knowledge) -> None:
+    for name in ("learned", "learned-options", "plurality"):
+        unfitted = replace(knowledge, choices={"vote": name}, fitted={}, _derived={})
+        assert vote_for(pool(unfitted), "symbolic").name == "weighted"
+
+
+def test_each_strategy_has_its_own_vote_and_others_the_snapshots(knowledge: Knowledge) -> None:
+    choices = {"vote": "majority", "vote/symbolic": "learned"}
+    voting = pool(replace(knowledge, choices=choices, _derived={}))
+    assert vote_for(voting, "symbolic").name == "learned"
+    assert vote_for(voting, "cascade").name == "majority"
+    assert vote_for(voting, "symbolic") is vote_for(voting, "symbolic")
+    assert vote_for(pool(replace(knowledge, choices={}, _derived={})), "cascade").name == "weighted"
 
 
 def test_a_vote_that_cannot_be_read_is_weighted(knowledge: Knowledge) -> None:

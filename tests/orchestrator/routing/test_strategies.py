@@ -48,7 +48,7 @@ policies = st.builds(
     latency_s=st.sampled_from([None, 0.1, 1.5, 3.0]),
     k=st.integers(1, 5),
 )
-few = settings(max_examples=30, deadline=None)
+few = settings(max_examples=15, deadline=None)
 
 
 def pool_of(seed: int, n: int, **fields: object) -> Pool:
@@ -131,7 +131,7 @@ def test_nobody_too_slow_is_asked_while_somebody_is_fast_enough(
 
 
 @pytest.mark.parametrize("name", MONOTONE)
-@settings(max_examples=15, deadline=None)  # a cascade learns anew for every example
+@settings(max_examples=8, deadline=None)  # a cascade learns anew for every example
 @given(seeds, sizes, questions, st.floats(0.0, 0.5), st.integers(1, 4))
 def test_who_is_thought_better_of_is_still_asked(
     name: str, seed: int, n: int, query: Any, by: float, first: int
