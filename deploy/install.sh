@@ -47,8 +47,9 @@ quiet=-q
 [ -t 1 ] && quiet=
 
 # uv does not read pip's configuration: hand on an index and certificates configured there.
-index=$(pip config get global.index-url 2>/dev/null || true)
-cert=$(pip config get global.cert 2>/dev/null || true)
+configured() { pip config list 2>/dev/null | sed -n "s/^global\.$1='\(.*\)'\$/\1/p" | tail -n 1; }
+index=$(configured index-url)
+cert=$(configured cert)
 [ -n "${PIP_CERT:-$cert}" ] && export SSL_CERT_FILE="${SSL_CERT_FILE:-${PIP_CERT:-$cert}}"
 [ -n "${PIP_INDEX_URL:-$index}" ] && export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$index}}"
 export UV_LINK_MODE=${UV_LINK_MODE:-copy}
