@@ -47,7 +47,7 @@ quiet=-q
 [ -t 1 ] && quiet=
 
 # uv does not read pip's configuration: hand on an index and certificates configured there.
-configured() { pip config list 2>/dev/null | sed -n "s/^global\.$1='\(.*\)'\$/\1/p" | tail -n 1; }
+configured() { { pip config list 2>/dev/null || true; } | sed -n "s/^global\.$1='\(.*\)'\$/\1/p" | tail -n 1; }
 index=$(configured index-url)
 cert=$(configured cert)
 [ -n "${PIP_CERT:-$cert}" ] && export SSL_CERT_FILE="${SSL_CERT_FILE:-${PIP_CERT:-$cert}}"
