@@ -46,10 +46,9 @@ class Description:
         """(c) the probability of each category; (0) where no question had a label."""
         return self.classifier.probabilities(vector) if self.classifier else np.zeros(0)
 
-    def row(self, vector: NDArray[np.float32]) -> Matrix:
-        """(p) the description of a prompt with this unit vector, (d)."""
-        subject = self.centred(self.probabilities(vector))
-        return np.asarray(self.rows(vector[None], subject[None])[0])
+    def subject(self, vector: NDArray[np.float32]) -> Matrix:
+        """(c) how much likelier than chance each category is, for a unit vector, (d)."""
+        return self.centred(self.probabilities(vector))
 
     def centred(self, probabilities: Matrix) -> Matrix:
         """Category probabilities, (..., c), as differences from an even share."""
@@ -82,11 +81,17 @@ class Regression:
 
     def chances(self, vector: NDArray[np.float32]) -> Matrix:
         """(e) each expert's probability of success."""
-        return expit(self.description.row(vector) @ self.weights)
+        return self.told(vector)[0]
 
     def subject(self, vector: NDArray[np.float32]) -> Matrix:
         """(c) how much likelier than chance each category is."""
-        return self.description.centred(self.description.probabilities(vector))
+        return self.description.subject(vector)
+
+    def told(self, vector: NDArray[np.float32]) -> tuple[Matrix, Matrix]:
+        """Chances, (e), and subject, (c), for the price of one look at the categories."""
+        subject = self.subject(vector)
+        row = self.description.rows(vector[None], subject[None])[0]
+        return expit(row @ self.weights), subject
 
 
 def fit_regression(

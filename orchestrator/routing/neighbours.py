@@ -36,14 +36,19 @@ class NeighboursRouter(Router):
 
     def route(self, query: Query, pool: Pool, policy: Policy) -> Route:
         if why := unlike_memory(query, pool):
-            route = one_or_few(self.name, query, pool, policy, rank(query, pool, policy))
-            return replace(route, reason=f"by skills, since {why}; {route.reason}")
+            return by_skills(self.name, query, pool, policy, why)
         return one_or_few(self.name, query, pool, policy, _rank(query, pool, policy))
 
     def prepare(self, pool: Pool, policy: Policy) -> None:
         super().prepare(pool, policy)
         if pool.knowledge.memory is not None and len(pool.knowledge.memory):
             recollection_of(pool)
+
+
+def by_skills(strategy: str, query: Query, pool: Pool, policy: Policy, why: str) -> Route:
+    """What a strategy does with a question that it cannot compare: ``why`` begins the reason."""
+    route = one_or_few(strategy, query, pool, policy, rank(query, pool, policy))
+    return replace(route, reason=f"by skills, since {why}; {route.reason}")
 
 
 def unlike_memory(query: Query, pool: Pool) -> str:

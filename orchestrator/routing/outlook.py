@@ -37,10 +37,9 @@ def outlook(query: Query, pool: Pool | None, route: Route) -> Outlook:
     fitted = regression_of(pool)
     if fitted is None or query.vector is None:
         return Outlook(told)
-    measured = dict(zip(fitted.experts, fitted.chances(query.vector).tolist(), strict=True))
-    return Outlook(
-        {**told, **{n: measured[n] for n in told if n in measured}}, fitted.subject(query.vector)
-    )
+    expected, subject = fitted.told(query.vector)
+    measured = dict(zip(fitted.experts, expected.tolist(), strict=True))
+    return Outlook({**told, **{n: measured[n] for n in told if n in measured}}, subject)
 
 
 def regression_of(pool: Pool) -> Regression | None:

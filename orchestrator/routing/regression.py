@@ -9,8 +9,6 @@ remembered ones is ranked by its skills, and the reason says so.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,10 +19,9 @@ from orchestrator.routing.base import (
     Query,
     Ranking,
     Router,
-    rank,
     ranked,
 )
-from orchestrator.routing.neighbours import unlike_memory
+from orchestrator.routing.neighbours import by_skills, unlike_memory
 from orchestrator.routing.outlook import regression_of
 from orchestrator.routing.symbolic import one_or_few
 from skills.regression import Regression
@@ -39,8 +36,7 @@ class RegressionRouter(Router):
         fitted = None if unlike_memory(query, pool) else regression_of(pool)
         if fitted is None:
             why = unlike_memory(query, pool) or "no graded question teaches anything"
-            route = one_or_few(self.name, query, pool, policy, rank(query, pool, policy))
-            return replace(route, reason=f"by skills, since {why}; {route.reason}")
+            return by_skills(self.name, query, pool, policy, why)
         return one_or_few(self.name, query, pool, policy, _rank(query, pool, policy, fitted))
 
     def prepare(self, pool: Pool, policy: Policy) -> None:
