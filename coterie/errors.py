@@ -12,6 +12,8 @@ CoterieError
 │   ├── UnknownModel
 │   └── ContextLengthExceeded
 ├── NoExpertAvailable           nothing enabled, or everyone asked has failed
+├── QueueUnavailable            the work queue cannot be reached: may be retried
+├── StoreUnavailable            the database cannot be reached: may be retried
 ├── EngineError                 one expert could not answer
 │   ├── EngineUnavailable       may be retried: not reachable, overloaded, restarting
 │   ├── EngineTimeout           may be retried
@@ -79,6 +81,14 @@ class NoExpertAvailable(CoterieError):
     def __init__(self, message: str, *, retry_after_s: float = 10.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class QueueUnavailable(CoterieError):
+    """The work queue cannot be reached; what was in it is still in the database."""
+
+
+class StoreUnavailable(CoterieError):
+    """The database cannot be reached."""
 
 
 class EngineError(CoterieError):

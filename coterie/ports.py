@@ -45,6 +45,10 @@ class Task(Protocol):
     def name(self) -> str:
         """The name jobs and graded answers are kept under."""
 
+    @property
+    def secret(self) -> bool:
+        """Whether its questions must never be written down in plain text."""
+
     def items(self, split: str, limit: int | None = None) -> Sequence[Item]:
         """The questions of ``split``; the first ``limit`` of a fixed, category-balanced order."""
 

@@ -405,12 +405,21 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One question of a task.  ``category`` is the task's own label: no router ever sees it."""
+    """One question of a task.  ``category`` is the task's own label: no router ever sees it.
+
+    ``about`` is the question alone, without worked examples or instructions: what skills are
+    inferred from (the prompt's own text where it is empty).  ``choices`` are the texts of the
+    answers to choose from, none for an open question; items of one ``group`` are variants of each
+    other.
+    """
 
     id: str
     question: Question
     target: str
     category: str
+    about: str = ""
+    choices: tuple[str, ...] = ()
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,6 +428,7 @@ class Grade:
 
     correct: bool
     extracted: str | None
+    reading: Reading = Reading.STATED
 
 
 def as_jsonable(value: Any) -> Any:

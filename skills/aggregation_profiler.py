@@ -78,6 +78,7 @@ class _Aggregating:
     name: str
     trials: Mapping[str, Trial]
     profiler: AggregationProfiler = field(repr=False)
+    secret: bool = False
 
     def items(self, split: str, limit: int | None = None) -> Sequence[Item]:
         trials = list(self.trials.values())[:limit]

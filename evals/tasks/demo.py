@@ -41,6 +41,7 @@ class DemoTask:
     """Generated questions in the splits ``val`` (for profiles) and ``test``; none is in both."""
 
     name = "demo"
+    secret = False
 
     def items(self, split: str, limit: int | None = None) -> Sequence[Item]:
         """The questions of ``split``, categories taking turns, cut to the first ``limit``.

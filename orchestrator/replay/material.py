@@ -21,13 +21,15 @@ from skills.memory import Memory
 class Material:
     """A recording, its experts in the order of its columns, and its questions' skills and vectors.
 
-    ``vectors``: (q, d) unit embeddings of the questions' texts.
+    ``vectors``: (q, d) unit embeddings of the questions' texts.  ``missing_is_wrong``: everybody
+    was asked everything, so that an answer that is not recorded was not given.
     """
 
     recording: Recording
     experts: tuple[Expert, ...]
     skills: tuple[tuple[SkillWeight, ...], ...]
     vectors: NDArray[np.float32]
+    missing_is_wrong: bool = True
 
     @cached_property
     def options(self) -> NDArray[np.int16]:
@@ -47,6 +49,7 @@ class Material:
     def memory(self, rows: NDArray[np.intp]) -> Memory:
         """The questions ``rows`` with everyone's graded answers, to learn from."""
         r = self.recording
+        correct = r.correct[rows]
         return Memory(
             experts=r.experts,
             items=tuple(r.items[i] for i in rows),
@@ -54,7 +57,7 @@ class Material:
             skills=tuple(self.skills[i] for i in rows),
             vectors=self.vectors[rows],
             options=self.options[rows],
-            correct=r.correct[rows],
+            correct=np.nan_to_num(correct, nan=0.0) if self.missing_is_wrong else correct,
             answers=r.answers[rows],
             readings=r.readings[rows],
             tokens=r.tokens[rows],

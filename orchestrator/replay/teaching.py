@@ -83,7 +83,8 @@ class Teacher:
             known.get(n) or Expert(n, ExpertKind.OPENAI, n, endpoint="http://unregistered.invalid")
             for n in memory.experts
         )
-        return Material(_recording(memory, questions), experts, memory.skills, memory.vectors)
+        recording = _recording(memory, questions)
+        return Material(recording, experts, memory.skills, memory.vectors, missing_is_wrong=False)
 
 
 def _teaches(memory: Memory) -> bool:

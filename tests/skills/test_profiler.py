@@ -35,6 +35,7 @@ class Sums:
     """A task of sums; even ones are "sql", odd ones "law" to the inference below."""
 
     name = "sums"
+    secret = False
 
     def items(self, split: str, limit: int | None = None) -> Sequence[Item]:
         return [Item(f"i{n}", Question.of(f"{n} + 1"), str(n + 1), "sum") for n in range(20)][

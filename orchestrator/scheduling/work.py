@@ -1,0 +1,132 @@
+"""Units of work and the ports they travel through.
+
+A *unit* is one completion to be made, named by its content.  Units of one expert travel in
+*batches*, of which only the keys go through the queue: the database is the truth, the queue merely
+says who does what.  So a queue that forgets costs time and nothing else::
+
+    runner ── publish ──> WorkQueue ── claim ──> worker ── complete ──> Units ── then acknowledge
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from coterie.types import Completion, Question, Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One completion to be made by ``expert``; ``key`` is the hash of all that shapes it."""
+
+    key: str
+    expert: str
+    question: Question
+    sampling: Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Units of one expert that are handed out together, by their keys.
+
+    ``id`` is the same for the same keys: to publish a batch twice is to publish it once.
+    """
+
+    id: str
+    expert: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A batch that one worker has taken; ``delivery`` counts from 1, more after a reclaim.
+
+    ``token`` is the queue's own name for this delivery.
+    """
+
+    batch: Batch
+    token: str
+    delivery: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How much of one expert's work there is: batches nobody has claimed, and claimed ones."""
+
+    waiting: int = 0
+    claimed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """What a worker says of itself with every heartbeat.
+
+    ``experts`` it could serve, the ``resident`` ones are loaded, and of these ``busy`` ones answer
+    now; a ``draining`` worker claims nothing more.
+    """
+
+    name: str
+    experts: tuple[str, ...] = ()
+    resident: tuple[str, ...] = ()
+    busy: tuple[str, ...] = ()
+    draining: bool = False
+
+
+class WorkQueue(Protocol):
+    """Hands batches to workers, each at least once.
+
+    Every method raises :class:`coterie.errors.QueueUnavailable` while the queue cannot be reached.
+    """
+
+    async def publish(self, batches: Sequence[Batch]) -> None:
+        """Puts batches that are neither waiting nor claimed at the end of their experts' queues."""
+
+    async def claim(self, worker: str, expert: str) -> Claim | None:
+        """The oldest batch of ``expert`` that nobody has, or whose claimant is dead; None: none."""
+
+    async def acknowledge(self, claim: Claim) -> None:
+        """The batch is done: its results are stored.  Does nothing if it was acknowledged."""
+
+    async def release(self, claim: Claim) -> None:
+        """Gives the batch back, for anybody to claim at once."""
+
+    async def depths(self) -> Mapping[str, Depth]:
+        """Each expert's depth, where it is not empty."""
+
+    async def take_expert(self, worker: str, expert: str) -> bool:
+        """Makes ``worker`` the one that loads ``expert``, unless a live one already is.
+
+        It stays so while the worker's heartbeat lasts, or until it is given up.
+        """
+
+    async def give_expert(self, worker: str, expert: str) -> None:
+        """The worker no longer serves ``expert``."""
+
+    async def holders(self) -> Mapping[str, str]:
+        """The live worker that serves each expert."""
+
+    async def beat(self, state: WorkerState) -> None:
+        """The worker is alive; it counts as dead when it has not said so for the queue's TTL."""
+
+    async def workers(self) -> Sequence[WorkerState]:
+        """The live workers, by name."""
+
+    async def wait(self, timeout_s: float) -> None:
+        """Returns when something was published, or after ``timeout_s``."""
+
+
+class Units(Protocol):
+    """Where units wait for their completions.
+
+    Every method raises :class:`coterie.errors.StoreUnavailable` while the database is away.
+    """
+
+    async def open(self, keys: Sequence[str]) -> Sequence[Unit]:
+        """Those of ``keys`` that have no completion yet and are not parked."""
+
+    async def complete(self, key: str, completion: Completion) -> None:
+        """Keeps the completion; the first one stays, whoever brings another."""
+
+    async def fail(self, key: str, error: str) -> bool:
+        """Counts a failed try; true if that was the last one and the unit is now parked."""
