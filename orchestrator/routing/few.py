@@ -6,6 +6,9 @@ tell: on those that a strategy would have put to several, the vote of the likeli
 with the likeliest alone, with chances from profiles made without the question.  The vote must win
 by one standard error (paired by question): else one is asked, which costs less.
 
+Where hundreds of questions are remembered, it is left to the vote: a learned one knows whom not to
+follow, and on its account several are worth asking where the plain vote would say no.
+
 Pure, and computed once for a snapshot.
 """
 
@@ -26,20 +29,20 @@ Floats = NDArray[np.float64]
 
 LEAST_QUESTIONS = 50
 """Under so many questions that several were comparable at, nothing speaks against a vote."""
-REHEARSED = 2500
+MOST_QUESTIONS = 400
+"""From so many remembered questions on, votes are learned."""
 
 
 def few_pay(pool: Pool, policy: Policy, size: int) -> bool:
     """Whether to let the ``size`` likeliest vote where they are comparable."""
     memory = pool.knowledge.memory
-    if memory is None or size < 2:
+    if memory is None or size < 2 or len(memory) >= MOST_QUESTIONS:
         return True
     key = ("few", size, policy.comparable, policy.confidence)
     return pool.derive(key, lambda: _measured(memory.of_experts(pool.names), policy, size))
 
 
 def _measured(memory: Memory, policy: Policy, size: int) -> bool:
-    memory = memory.at(np.arange(0, len(memory), -(-len(memory) // REHEARSED) or 1))
     asked = np.isfinite(memory.correct)
     success = np.where(asked, held_out(memory), -np.inf)
     orders = [_order(chances, policy, size) for chances in success]
