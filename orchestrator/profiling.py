@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from aggregator.extract import options_of, read_answer
+from aggregator.extract import choices_of, read_answer
 from aggregator.synthesize import merging_question
 from coterie.errors import CoterieError, RequestError
 from coterie.ports import Engine, Task
@@ -133,5 +133,5 @@ def _reading(question: str, output: str) -> Reading:
     return read_answer(question, output)[1]
 
 
-EXTRACTION = Extraction(lambda question: len(options_of(question)), _reading)
+EXTRACTION = Extraction(choices_of, _reading)
 """Answers to profiling questions are read as the votes will read those to live ones."""

@@ -38,10 +38,10 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What a vote would see: the number of ``options`` in a question's text (0: an open one), and
-    the :class:`coterie.types.Reading` of an output to it."""
+    """What a vote would see: the ``choices`` a question's text gives (none: an open one), and the
+    :class:`coterie.types.Reading` of an output to it."""
 
-    options: Callable[[str], int] = lambda question: 0
+    choices: Callable[[str], tuple[str, ...]] = lambda question: ()
     reading: Callable[[str, str], Reading] = lambda question, output: Reading.STATED
 
 
@@ -101,14 +101,17 @@ class Profiler:
                 group.create_task(self._grade(name, engine, items, questions, report))
 
     def _question(self, item: Item) -> StoredQuestion:
-        text = item.question.text
+        text = item.about or item.question.text
+        choices = item.choices or self._extraction.choices(text)
         return StoredQuestion(
             task=self.task.name,
             item=item.id,
             text=text,
             category=item.category,
             target=item.target,
-            options=self._extraction.options(text),
+            options=len(choices),
+            choices=choices,
+            group=item.group,
         )
 
     async def _grade(
@@ -163,11 +166,12 @@ class Profiler:
             correct=grade.correct,
             usage=completion.usage,
             latency_s=completion.latency_s,
-            reading=self._reading(question.text, completion.text, grade),
+            reading=self._reading(item.question.text, completion.text, grade),
         )
 
     def _reading(self, question: str, output: str, grade: Grade) -> Reading:
         if grade.extracted is None:
             return Reading.NOTHING
-        # What the task could read, but a vote could not, was the task's own last resort.
+        # As votes will read live answers, whatever the task's own ways of reading: what it could
+        # read, but a vote could not, was its last resort.
         return self._extraction.reading(question, output) or Reading.GUESSED

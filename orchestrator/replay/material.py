@@ -22,7 +22,8 @@ class Material:
     """A recording, its experts in the order of its columns, and its questions' skills and vectors.
 
     ``vectors``: (q, d) unit embeddings of the questions' texts.  ``missing_is_wrong``: everybody
-    was asked everything, so that an answer that is not recorded was not given.
+    was asked everything, so that an answer that is not recorded was not given.  ``counted``: (q)
+    numbers of options, where they are known better than by the options' recorded texts.
     """
 
     recording: Recording
@@ -30,10 +31,13 @@ class Material:
     skills: tuple[tuple[SkillWeight, ...], ...]
     vectors: NDArray[np.float32]
     missing_is_wrong: bool = True
+    counted: NDArray[np.int16] | None = None
 
     @cached_property
     def options(self) -> NDArray[np.int16]:
         """(q) how many answers each question gives to choose from, 0 for an open one."""
+        if self.counted is not None:
+            return self.counted
         return np.array([len(c) for c in self.recording.choices], dtype=np.int16)
 
     @cached_property

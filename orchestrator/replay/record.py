@@ -45,9 +45,15 @@ def record(
 
 
 def _question(split: str, item: Item) -> RecordedQuestion:
-    text = item.question.text
+    text = item.about or item.question.text
     return RecordedQuestion(
-        item.id, text, item.target, split, item.category, options=choices_of(text)
+        item.id,
+        text,
+        item.target,
+        split,
+        item.category,
+        options=item.choices or choices_of(text),
+        group=item.group,
     )
 
 

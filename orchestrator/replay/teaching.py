@@ -61,7 +61,7 @@ class Teacher:
     def _taught(
         self, knowledge: Knowledge, memory: Memory, questions: Sequence[StoredQuestion]
     ) -> Knowledge:
-        material = self._material(memory, questions)
+        material = self.material(memory, questions)
         rng = np.random.default_rng(self._policy.seed)
         rows = np.sort(rng.permutation(len(memory))[:MOST])
         lesson = Lesson(material, rows, seed=self._policy.seed)
@@ -77,14 +77,22 @@ class Teacher:
             fitted={**knowledge.fitted, "learned": learned.to_json()},
         )
 
-    def _material(self, memory: Memory, questions: Sequence[StoredQuestion]) -> Material:
+    def material(self, memory: Memory, questions: Sequence[StoredQuestion]) -> Material:
+        """The stored answers as they are replayed: one that is missing was not asked for."""
         known = self._experts()
         experts = tuple(
             known.get(n) or Expert(n, ExpertKind.OPENAI, n, endpoint="http://unregistered.invalid")
             for n in memory.experts
         )
         recording = _recording(memory, questions)
-        return Material(recording, experts, memory.skills, memory.vectors, missing_is_wrong=False)
+        return Material(
+            recording,
+            experts,
+            memory.skills,
+            memory.vectors,
+            missing_is_wrong=False,
+            counted=memory.options,
+        )
 
 
 def _teaches(memory: Memory) -> bool:

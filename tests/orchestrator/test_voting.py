@@ -126,3 +126,10 @@ def test_a_vote_that_cannot_be_read_is_weighted(knowledge: Knowledge) -> None:
 
 def test_an_expert_by_name_is_judged_by_no_fitted_vote() -> None:
     assert vote_for(None, "direct").name == "weighted"
+
+
+def test_a_choice_whose_options_were_never_kept_is_still_a_choice() -> None:
+    memory, questions = taught(20)
+    material = teacher().material(memory, questions)
+    assert material.options.tolist() == [4] * 20
+    assert material.query(3).options == 4

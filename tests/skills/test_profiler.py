@@ -103,7 +103,7 @@ async def test_every_answer_is_graded_and_kept(store: AnswerStore) -> None:
 
 
 async def test_the_questions_are_kept_with_what_their_task_says(store: AnswerStore) -> None:
-    extraction = Extraction(options=lambda text: 4)
+    extraction = Extraction(choices=lambda text: ("one", "two", "three", "four"))
     run = profiler(store, extraction=extraction).run
     await run({"a": Adder("a")}, Sums().items("val", 2))  # type: ignore[dict-item]
     questions = await store.questions("sums")
@@ -112,7 +112,28 @@ async def test_the_questions_are_kept_with_what_their_task_says(store: AnswerSto
         ("i1", "1 + 1", "sum", "2"),
     ]
     assert {q.options for q in questions} == {4}
+    assert {q.choices for q in questions} == {("one", "two", "three", "four")}
     assert [q.skills[0].skill for q in questions] == ["sql", "law"]
+
+
+async def test_what_a_task_says_of_its_question_is_kept_over_what_the_text_shows(
+    store: AnswerStore,
+) -> None:
+    """Worked examples in a prompt have options too; skills come from the question alone."""
+    item = Item(
+        "i0",
+        Question.of("2 + 2?\nA. 4\nB. 5\nC. 6\n\n0 + 1"),
+        "A",
+        "sum",
+        about="0 + 1",
+        choices=("1", "2"),
+        group="ones",
+    )
+    extraction = Extraction(choices=lambda text: ("4", "5", "6"))
+    run = profiler(store, extraction=extraction).run
+    await run({}, [item])
+    (kept,) = await store.questions("sums")
+    assert (kept.text, kept.options, kept.choices, kept.group) == ("0 + 1", 2, ("1", "2"), "ones")
 
 
 async def test_how_an_answer_was_read_is_kept(store: AnswerStore) -> None:
