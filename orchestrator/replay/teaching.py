@@ -1,6 +1,8 @@
 """What a new snapshot learns by replaying its own answers: which vote, and what ``auto`` is.
 
 The same cross-validation as in ``coterie eval replay``, over the answers a service has stored.
+Experts are compared on the questions that all of them were graded on
+(:mod:`orchestrator.replay.panel`); votes are fitted on everything.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from orchestrator.replay.choose import Chooser
 from orchestrator.replay.cost import call_costs
 from orchestrator.replay.lesson import Lesson
 from orchestrator.replay.material import Material
+from orchestrator.replay.panel import panel_of
 from orchestrator.routing import Policy
 from skills.knowledge import Knowledge
 from skills.memory import Memory
@@ -47,6 +50,8 @@ class Teacher:
     def finish(self, knowledge: Knowledge, questions: Sequence[StoredQuestion]) -> Knowledge:
         """``knowledge`` with its choices and fitted votes; as it is where there is too little.
 
+        Without choices where too few questions are common to any two experts.
+
         Blocks, for a minute or two where thousands of answers are stored.
         """
         memory = knowledge.memory
@@ -61,21 +66,38 @@ class Teacher:
     def _taught(
         self, knowledge: Knowledge, memory: Memory, questions: Sequence[StoredQuestion]
     ) -> Knowledge:
-        material = self.material(memory, questions)
+        everything = Lesson(
+            self.material(memory, questions), np.arange(len(memory)), seed=self._policy.seed
+        )
+        learned = everything.vote("learned")
+        assert isinstance(learned, LearnedVote)
+        return replace(
+            knowledge,
+            choices={**knowledge.choices, **self._choices(memory, questions)},
+            fitted={**knowledge.fitted, "learned": learned.to_json()},
+        )
+
+    def _choices(self, memory: Memory, questions: Sequence[StoredQuestion]) -> dict[str, str]:
+        """The votes and the strategy, compared on what everybody compared has answered."""
+        panel = panel_of(memory, LEAST)
+        if panel is None:
+            log.warning(
+                "votes and strategies were not compared: no two experts were graded on the same "
+                "%d questions; profile them on the same ones",
+                LEAST,
+            )
+            return {}
+        if left_out := sorted(set(memory.experts) - set(panel.experts)):
+            log.info("graded on too little to be compared with: %s", ", ".join(left_out))
+        material = self.material(memory.of_experts(panel.experts), questions)
         rng = np.random.default_rng(self._policy.seed)
-        rows = np.sort(rng.permutation(len(memory))[:MOST])
+        rows = np.sort(panel.rows[rng.permutation(len(panel.rows))[:MOST]])
         lesson = Lesson(material, rows, seed=self._policy.seed)
         costs = call_costs(material, rows) / _best_single_cost(lesson)
         chooser = Chooser(lesson, self._policy, VOTES, costs, log.info)
         best = chooser.strategy(STRATEGIES)
         votes = {f"vote/{name}": chooser.vote(name).vote for name in STRATEGIES}
-        learned = Lesson(material, np.arange(len(memory)), seed=self._policy.seed).vote("learned")
-        assert isinstance(learned, LearnedVote)
-        return replace(
-            knowledge,
-            choices={**knowledge.choices, **votes, "auto": best.strategy, "vote": best.vote},
-            fitted={**knowledge.fitted, "learned": learned.to_json()},
-        )
+        return {**votes, "auto": best.strategy, "vote": best.vote}
 
     def material(self, memory: Memory, questions: Sequence[StoredQuestion]) -> Material:
         """The stored answers as they are replayed: one that is missing was not asked for."""

@@ -133,3 +133,43 @@ def test_a_choice_whose_options_were_never_kept_is_still_a_choice() -> None:
     material = teacher().material(memory, questions)
     assert material.options.tolist() == [4] * 20
     assert material.query(3).options == 4
+
+
+# --- experts that were graded on different questions ---------------------------------------------
+
+
+def unasked(memory: Memory, expert: int, rows: slice) -> Memory:
+    """The same memory, without what this expert would have said to ``rows``."""
+    correct, answers = memory.correct.copy(), memory.answers.copy()
+    correct[rows, expert], answers[rows, expert] = np.nan, ""
+    return replace(memory, correct=correct, answers=answers)
+
+
+def finished(memory: Memory, questions: list[StoredQuestion]) -> Knowledge:
+    plain = Knowledge.of(estimate_profiles(memory), name="s", memory=memory)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(teaching, "LEAST", 100)
+        return teacher().finish(plain, questions)
+
+
+def test_experts_graded_on_disjoint_halves_are_not_compared(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    memory, questions = taught()
+    halves = unasked(unasked(memory.of_experts(NAMES[:2]), 0, slice(0, 60)), 1, slice(60, 120))
+    found = finished(halves, questions)
+    assert not found.choices
+    assert set(found.fitted) == {"learned"}
+    assert "no two experts were graded on the same 100 questions" in caplog.text
+
+
+def test_a_new_expert_with_25_answers_changes_nothing_for_the_others(
+    knowledge: Knowledge,
+) -> None:
+    """It says nothing of those that were graded on everything; what is compared stays the same."""
+    memory, questions = taught()
+    wider = memory.of_experts((*NAMES, "dee"))
+    wider.correct[:25, 3], wider.answers[:25, 3] = 1.0, [q.target for q in questions[:25]]
+    found = finished(wider, questions)
+    assert found.choices == knowledge.choices
+    assert "dee" in found.fitted["learned"]
