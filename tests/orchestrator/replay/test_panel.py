@@ -73,7 +73,7 @@ def test_on_a_panels_rows_no_answer_is_missing(seed: int) -> None:
     picked = [memory.experts.index(name) for name in found.experts]
     answered = ~np.isnan(memory.correct)
     assert len(picked) > 1
-    assert answered[np.ix_(found.rows, picked)].all()
+    assert answered[found.rows][:, picked].all()
     assert (answered[:, picked].sum(axis=0) >= LEAST_SHARE * answered.sum(axis=0).max()).all()
 
 
