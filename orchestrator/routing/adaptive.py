@@ -7,24 +7,20 @@ models: "no further expert" is one of the choices, and the one taken when nothin
 The best expert is asked first.  After each answer, with π the belief in the answers so far, the
 next experts in the order of merit are recruited if for some j up to ``gain.LOOKAHEAD``
 
-    gain(π, next j) - λ × (cost of the next j) > LEAST_GAIN,
+    gain(π, next j) - λ × (cost of the next j) > LEAST_GAIN
 
-λ being ``Policy.cost_weight`` and cost in answers of the best single expert; one is asked at a
-time, since its answer may settle the matter for the others.
+(:mod:`orchestrator.routing.worth`); one is asked at a time, since its answer may settle the matter
+for the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from aggregator.base import Case
-from aggregator.vote import OPEN_ANSWERS, answers_given, posteriors
 from coterie.types import Ballot, Route, Verdict
 from orchestrator.routing.base import Policy, Pool, Query, Router, chances, rank
-from orchestrator.routing.gain import LOOKAHEAD, gain
-
-LEAST_GAIN = 0.001
-"""A gain under a thousandth is no reason to make anybody wait."""
+from orchestrator.routing.worth import Next, belief_of, best_next
 
 
 class Adaptive(Router):
@@ -36,14 +32,14 @@ class Adaptive(Router):
         ranking = rank(query, pool, policy)
         order = tuple(pool.names[c] for c in ranking.askable_columns[: policy.most])
         chance = ranking.chances[order[0]]
-        worth = _worth([chance], order[1:], ranking.chances, pool, policy, query.options)
+        more = best_next([chance], order[1:], ranking.chances, pool, policy, query.options)
         return Route(
             self.name,
             query.skills,
             ranking,
             order[:1],
-            order[1:] if worth > LEAST_GAIN else (),
-            _reason(order, chance, worth),
+            order[1:] if more.pays else (),
+            _reason(order, chance, more),
             enough=1.0,
             step=1,
             snapshot=pool.knowledge.name,
@@ -64,45 +60,14 @@ class Adaptive(Router):
         if verdict.leader is None or not left:
             return ()
         believed = chances(route)
-        belief = _belief(Case(tuple(ballots), believed, query.options), verdict)
-        worth = _worth(belief, left, believed, pool, policy, query.options)
-        return left[:1] if worth > LEAST_GAIN else ()
+        belief = belief_of(Case(tuple(ballots), believed, query.options), verdict)
+        more = best_next(belief, left, believed, pool, policy, query.options)
+        return left[:1] if more.pays else ()
 
 
-def _worth(
-    belief: Sequence[float],
-    left: Sequence[str],
-    chances: Mapping[str, float],
-    pool: Pool,
-    policy: Policy,
-    options: int,
-) -> float:
-    """What asking the next few of ``left`` is worth at best, its cost taken off; 0: nobody left."""
-    answers = max(options or OPEN_ANSWERS, len(belief) + 1, 2)
-    cost, best = 0.0, 0.0
-    for j, name in enumerate(left[:LOOKAHEAD], start=1):
-        cost += policy.cost_weight * float(pool.costs.relative[pool.names.index(name)])
-        likely = [chances[other] for other in left[:j]]
-        best = max(best, gain(belief, likely, answers) - cost)
-    return best
-
-
-def _belief(case: Case, verdict: Verdict) -> list[float]:
-    """The belief in each answer given; the leader's is the verdict's own, whatever vote gave it."""
-    given = answers_given(case)
-    if not given:
-        return []
-    found = posteriors(given, case.chances, answers=case.options or OPEN_ANSWERS)
-    leading = next((a for a, who in given.items() if verdict.leader in who), None)
-    if leading is None:
-        return []
-    others = 1.0 - found[leading]
-    scale = (1.0 - verdict.agreement) / others if others > 0 else 0.0
-    return [verdict.agreement if a == leading else p * scale for a, p in found.items()]
-
-
-def _reason(order: tuple[str, ...], chance: float, worth: float) -> str:
+def _reason(order: tuple[str, ...], chance: float, more: Next) -> str:
     best = f"{order[0]} is the best for its cost at {chance:.2f}"
-    if worth > LEAST_GAIN:
-        return f"{best}; up to {len(order) - 1} more while they are worth it, now {worth:.3f}"
-    return f"{best}; no further expert: what the next could add, {worth:.3f}, is not worth asking"
+    if more.pays:
+        return f"{best}; up to {len(order) - 1} more while they are worth it, now {more.worth:.3f}"
+    told = f"what the next could add, {more.worth:.3f}, is not worth asking"
+    return f"{best}; no further expert: {told}"

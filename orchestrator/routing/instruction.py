@@ -31,19 +31,18 @@ from orchestrator.routing.base import (
     Policy,
     Pool,
     Query,
-    Router,
     expected_success,
     ranked,
     skill_terms,
 )
-from orchestrator.routing.symbolic import one_or_few
+from orchestrator.routing.symbolic import OneOrFew, one_or_few
 
 LOW, HIGH = 0.15, 0.45
 UNMEASURED = (0.25, 0.5, 0.75)
 """Worst, mean and best chance where nobody has a profile."""
 
 
-class Instruction(Router):
+class Instruction(OneOrFew):
     """As ``symbolic``, with a chance for every expert that nobody graded yet."""
 
     name = "instruction"

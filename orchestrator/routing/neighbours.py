@@ -19,17 +19,16 @@ from orchestrator.routing.base import (
     Pool,
     Query,
     Ranking,
-    Router,
     expected_success,
     rank,
     ranked,
 )
-from orchestrator.routing.symbolic import one_or_few
+from orchestrator.routing.symbolic import OneOrFew, one_or_few
 from skills.evidence import rate, spread
 from skills.recall import Recall, Recollection, recall
 
 
-class NeighboursRouter(Router):
+class NeighboursRouter(OneOrFew):
     """Ranks by how each expert did on similar questions, shrunk to its skills."""
 
     name = "neighbours"

@@ -18,16 +18,15 @@ from orchestrator.routing.base import (
     Pool,
     Query,
     Ranking,
-    Router,
     ranked,
 )
 from orchestrator.routing.neighbours import by_skills, unlike_memory
 from orchestrator.routing.outlook import regression_of
-from orchestrator.routing.symbolic import one_or_few
+from orchestrator.routing.symbolic import OneOrFew, one_or_few
 from skills.regression import Regression
 
 
-class RegressionRouter(Router):
+class RegressionRouter(OneOrFew):
     """Ranks by the regression of each expert's success on what the question is about."""
 
     name = "regression"
