@@ -113,7 +113,10 @@ def _parts(output: str) -> Iterator[str]:
 
 
 def _first(parts: Iterator[str], read: Callable[[str], Read]) -> Read:
-    return next((found for part in parts if (found := read(part))[0] is not None), NOTHING)
+    """The first part's answer, unless nothing but a guess was read there and more elsewhere."""
+    found = [read(part) for part in parts]
+    sure = (f for f in found if f[1] in (Reading.STATED, Reading.NAMED))
+    return next(sure, next((f for f in found if f[0] is not None), NOTHING))
 
 
 # --- letters ------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -247,14 +247,12 @@ def tasks(
     from evals.tasks.options import TaskOptions
 
     options = TaskOptions(folder=folder or Settings.load().benchmarks)
-    found = [
-        {"task": name, "splits": local_sizes(name, options), "from": entry.origin}
-        for name, entry in TASKS.items()
-    ]
+    sizes = {name: local_sizes(name, options) for name in TASKS}
     if as_json:
-        show.as_json({"tasks": found})
+        listed = [{"task": n, "splits": sizes[n], "from": TASKS[n].origin} for n in TASKS]
+        show.as_json({"tasks": listed})
         return
-    rows = [(t["task"], _sizes(t["splits"]), t["from"]) for t in found]
+    rows = [(name, _sizes(sizes[name]), TASKS[name].origin) for name in TASKS]
     show.table("tasks", ("task", "questions", "from"), rows)
     show.console.print(
         "– is fetched from the Hugging Face hub when it is used; your own: file:PATH "
@@ -264,7 +262,7 @@ def tasks(
     )
 
 
-def _sizes(splits: Any) -> str:
+def _sizes(splits: Mapping[str, int | None]) -> str:
     return ", ".join(f"{name} {'–' if n is None else n}" for name, n in splits.items())
 
 
