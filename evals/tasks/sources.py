@@ -47,12 +47,6 @@ def rows_of(source: Source, options: TaskOptions, *, main: bool = False) -> list
     raise _nowhere(source, options)
 
 
-def at_hand(source: Source, options: TaskOptions) -> bool:
-    """Whether the file can be read without the hub."""
-    places = (place.partition("!")[0] for place in source.places)
-    return any((folder / p).is_file() for p in places for folder in _folders(options))
-
-
 def _folders(options: TaskOptions) -> Iterator[Path]:
     if options.path is not None:
         yield options.path if options.path.is_dir() else options.path.parent
