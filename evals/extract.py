@@ -38,7 +38,8 @@ _NEXT_QUESTION = re.compile(
     r"\n[\s*#]{0,8}(?:(?:Question|Q)\b ?[\d*]{0,6}:"
     r"|Now,[^\n]{0,80}(?:\banswers\b|\bquestions\b|答案))"
 )
-"""Where a reply goes on to questions nobody asked, or sums up those of the worked examples."""
+"""Where a reply goes on to questions nobody asked, or sums up those of the worked examples (seen
+of one recorded model; docs/tasks.md says how much hangs on it)."""
 _IS = r"(?:is|are|was|will be|would be|should be|must be)"
 _STATES = re.compile(rf"\b(?i:answer)(?:[\s*]{{1,4}}(?i:choice|option))?[\s*]{{1,4}}{_IS}\b")
 _NAMES = re.compile(
