@@ -112,6 +112,7 @@ class Profiler:
             options=len(choices),
             choices=choices,
             group=item.group,
+            secret=self.task.secret,
         )
 
     async def _grade(
@@ -161,7 +162,7 @@ class Profiler:
             task=self.task.name,
             item=item.id,
             skills=question.skills,
-            output=completion.text,
+            output="" if self.task.secret else completion.text,  # it may quote the question
             extracted=grade.extracted,
             correct=grade.correct,
             usage=completion.usage,

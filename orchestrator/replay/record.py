@@ -26,6 +26,11 @@ def record(
 
     With ``texts`` the experts' whole outputs too.
     """
+    if task.secret:
+        raise ConfigurationError(
+            f"the questions of {task.name!r} must not be written down in plain text, as a "
+            "recording would: make recordings of other tasks"
+        )
     items = {item.id: (split, item) for split in SPLITS for item in task.items(split)}
     given = [a for a in answers if a.item in items]
     if not given:
