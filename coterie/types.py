@@ -125,7 +125,7 @@ class Expert:
     ``package:NAME``; ``base`` names the expert whose engine serves a ``lora``, and ``adapter`` is
     the adapter's folder.  Parameters are in billions, prices in US dollars per million tokens,
     ``context_length`` in tokens.  ``api_key_env`` is the *name* of an environment variable; the key
-    itself is never kept.
+    itself is never kept.  ``examples`` are a few prompts of those it was trained on.
     """
 
     name: str
@@ -145,6 +145,7 @@ class Expert:
     engine_args: Mapping[str, JSON] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     enabled: bool = True
+    examples: tuple[str, ...] = ()
     source: ExpertSource = ExpertSource.DECLARED
 
     def cost_usd(self, usage: Usage) -> float:

@@ -71,7 +71,8 @@ async def build(
             taxonomy, encoder or SentenceEncoder(settings.embedding_model)
         )
         # Whoever brings an inference of his own brings no encoder.
-        descriptions = Descriptions(by_meaning.embed if inference is None else None)
+        embed = by_meaning.embed if inference is None else None
+        descriptions = Descriptions(embed)
         inference = inference or _inference(settings, roster, by_meaning, database)
         policy = policy_of(settings)
         traces = TraceWriter(TraceStore(database), keep=settings.trace_limit)
@@ -90,7 +91,7 @@ async def build(
             roster=roster,
             taxonomy=taxonomy,
             inference=inference,
-            coterie=Coterie(Services(inference, roster, policy)),
+            coterie=Coterie(Services(inference, roster, policy, embed=embed)),
             traces=traces,
             access=_access(settings),
             profiling=profiling,

@@ -82,6 +82,12 @@ class ExpertEntry(_Entry):
     defaults: SamplingEntry = SamplingEntry()
     engine_args: dict[str, JsonValue] = Field({}, description="vllm: arguments of the engine.")
     tags: list[str] = []
+    examples: list[str] = Field(
+        [],
+        max_length=20,
+        description="A few prompts of those it was trained on: what routing without a profile "
+        "compares questions to, beside the description.",
+    )
     enabled: bool = True
 
     def to_domain(
@@ -93,6 +99,7 @@ class ExpertEntry(_Entry):
         fields["model"] = self.model or (self.name if self.adapter else "")
         fields["defaults"] = self.defaults.sampling().over(shared)
         fields["tags"] = tuple(self.tags)
+        fields["examples"] = tuple(self.examples)
         return Expert(**fields, source=source)
 
 

@@ -20,8 +20,10 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, TypedDict, cast
 
+import numpy as np
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
+from numpy.typing import NDArray
 
 from aggregator.base import Case, ballots_of, options_in
 from aggregator.extract import choices_of
@@ -29,10 +31,13 @@ from aggregator.synthesize import synthesis_question
 from coterie.errors import ContextLengthExceeded, NoExpertAvailable, RequestError
 from coterie.types import Chunk, Completion, Failure, Question, Route, Verdict
 from orchestrator.asking import Asking
+from orchestrator.descriptions import Embed
 from orchestrator.holders import Holders
 from orchestrator.inquiry import Delta, Event, Finished, Inquiry, Outcome, Routed
+from orchestrator.instructions import instruction_of
 from orchestrator.roster import Roster
 from orchestrator.routing import Policy, Pool, Query, chances, direct, load_router, names, stay
+from orchestrator.routing.instruction import Instruction
 from orchestrator.routing.outlook import outlook
 from orchestrator.voting import vote_for
 from skills.infer import SkillInference
@@ -46,6 +51,7 @@ class Services:
     roster: Roster
     policy: Policy
     holders: Holders = field(default_factory=Holders)
+    embed: Embed | None = None
 
 
 class State(TypedDict, total=False):
@@ -212,7 +218,16 @@ async def query_of(inquiry: Inquiry, services: Services) -> Query:
         found.vector,
         options_in(question),
         services.holders.of(question),
+        await _instruction(inquiry, services),
     )
+
+
+async def _instruction(inquiry: Inquiry, services: Services) -> NDArray[np.float32] | None:
+    """The vector of what is asked for, for the one strategy that compares it."""
+    embed, text = services.embed, instruction_of(inquiry.question)
+    if embed is None or not text or inquiry.strategy != Instruction.name:
+        return None
+    return np.asarray((await embed([text]))[0])
 
 
 async def decide(inquiry: Inquiry, query: Query, services: Services) -> tuple[Pool | None, Route]:

@@ -36,7 +36,7 @@ class Engines(Protocol):
 class Snapshot:
     """The registry's experts and what is known of them, as last read.
 
-    ``descriptions``: unit vectors of what experts are said to be good at, by name.
+    ``descriptions``: unit vectors, (texts, d), of what experts are said to be good at, by name.
     """
 
     experts: Mapping[str, Expert] = field(default_factory=dict)

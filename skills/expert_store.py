@@ -123,6 +123,7 @@ def _expert(row: ExpertRow) -> Expert:
         defaults=Sampling(**{**row.defaults, "stop": tuple(row.defaults["stop"])}),
         engine_args=row.engine_args,
         tags=tuple(row.tags),
+        examples=tuple(row.examples),
         enabled=row.enabled and not row.switched_off,
         source=ExpertSource(row.source),
     )

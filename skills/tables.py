@@ -36,6 +36,7 @@ class ExpertRow(Base):
     defaults: Mapped[dict[str, Any]]
     engine_args: Mapped[dict[str, Any]]
     tags: Mapped[list[Any]]
+    examples: Mapped[list[Any]]
     source: Mapped[str]
     enabled: Mapped[bool]
     switched_off: Mapped[bool]

@@ -1,8 +1,12 @@
 """Routing to experts that have no profile yet, by what they are said to be good at.
 
 Source: instruction-level routing (Glider, arXiv 2410.07172; PHATGOOSE, arXiv 2402.05859) for LoRA
-experts nobody has graded, with the expert's description and tags in place of an instruction written
-by an LLM: the cosine c of the question's embedding to the description's becomes a chance.
+experts nobody has graded, with what its owner says of it in place of an instruction written by an
+LLM: its description and tags, and examples of what it was trained on.  The cosine c of the question
+to these becomes a chance.  c is the mean of the ``NEAREST`` texts that are nearest, as for skills,
+so that one lucky example does not decide; of the whole prompt's and its task instruction's
+(:mod:`orchestrator.instructions`) the greater, since what is asked for may be hidden by what it is
+asked about, and a system message may say nothing of either.
 
 With "mean" the mean chance of the profiled experts on this question, "best" and "worst" the
 extremes, and t = (c - LOW) / (HIGH - LOW):
@@ -38,6 +42,7 @@ from orchestrator.routing.base import (
 from orchestrator.routing.symbolic import OneOrFew, one_or_few
 
 LOW, HIGH = 0.15, 0.45
+NEAREST = 2
 UNMEASURED = (0.25, 0.5, 0.75)
 """Worst, mean and best chance where nobody has a profile."""
 
@@ -83,16 +88,18 @@ def guesses(
 
 
 def _likeness(query: Query, pool: Pool, fresh: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(e) the cosine of the question to each fresh expert's description, NaN where none is."""
+    """(e) how like the question each fresh expert's texts are, NaN where it has none."""
     found = np.full(len(pool.names), np.nan)
+    asked = [vector for vector in (query.vector, query.instruction) if vector is not None]
     for column in np.flatnonzero(fresh):
-        described = pool.descriptions.get(pool.names[column])
-        if query.vector is not None and described is not None:
-            found[column] = float(np.dot(described, query.vector))
+        texts = pool.descriptions.get(pool.names[column])
+        if asked and texts is not None:
+            cosines = np.sort(np.stack(asked) @ np.atleast_2d(texts).T, axis=1)
+            found[column] = float(cosines[:, -NEAREST:].mean(axis=1).max())
     return found
 
 
 def _label(likeness: float) -> str:
     if np.isnan(likeness):
         return "no profile and nothing to compare: the pool's mean"
-    return f"no profile yet; its description is like the question at {likeness:.2f}"
+    return f"no profile yet; what is said of it is like the question at {likeness:.2f}"

@@ -23,7 +23,7 @@ class Pool:
 
     Never empty, and in the order of names: no decision depends on the order experts came in.
     ``load``: how many requests each expert is answering now, 0 where it is not named;
-    ``descriptions``: the unit embeddings, (d,), of what experts are said to be good at.
+    ``descriptions``: the unit embeddings, (texts, d), of what experts are said to be good at.
     """
 
     def __init__(

@@ -42,6 +42,7 @@ FULL = Expert(
     defaults=Sampling(0.6, 0.95, 512, ("</s>", "\n\n"), 7, {"logprobs": True, "a": [1, {"b": 2}]}),
     engine_args={"z": 1, "a": {"deep": [None, "x"]}},
     tags=("code", "maths"),
+    examples=("Sort this list.", "What is 2 + 2?"),
     enabled=False,
     source=ExpertSource.MANAGED,
 )

@@ -50,6 +50,7 @@ def test_an_entry_becomes_an_expert(file: Writes) -> None:
             api_key_env: BIG_KEY
             defaults: {temperature: 0.2, stop: ["END"], extra: {logprobs: true}}
             tags: [maths]
+            examples: ["1 + 1?"]
             enabled: false
     """)
     assert found.experts == (
@@ -65,6 +66,7 @@ def test_an_entry_becomes_an_expert(file: Writes) -> None:
             api_key_env="BIG_KEY",
             defaults=Sampling(temperature=0.2, stop=("END",), extra={"logprobs": True}),
             tags=("maths",),
+            examples=("1 + 1?",),
             enabled=False,
             source=ExpertSource.DECLARED,
         ),

@@ -81,3 +81,45 @@ def test_the_more_alike_the_likelier_and_never_out_of_bounds(
     assert ((guessed >= -1e-12) & (guessed <= 1 + 1e-12)).all()
     best = max(known) if known else 0.75
     assert (guessed[np.array(sorted(cosines)) < HIGH] <= best + 1e-12).all()
+
+
+# --- adapters that were made up -------------------------------------------------------------------
+
+FRENCH, CATS, NEITHER = np.eye(3, dtype=np.float32)
+
+
+def mixed(*parts: tuple[float, np.ndarray]) -> np.ndarray:
+    found = np.sum([weight * vector for weight, vector in parts], axis=0)
+    return np.asarray(found / np.linalg.norm(found), dtype=np.float32)
+
+
+def asked(instruction: np.ndarray | None, **adapters: np.ndarray) -> dict[str, float]:
+    """The chances of adapters at "Translate into French", about a cat that takes much room."""
+    prompt = mixed((0.3, FRENCH), (0.6, CATS), (0.7, NEITHER))
+    known = Knowledge.of(KNOWN)
+    pool = Pool([expert(n) for n in ("a", "b", *adapters)], known, descriptions=adapters)
+    query = Query(SQL.skills, "q", prompt, instruction=instruction)
+    return {c.expert: c.success for c in router.route(query, pool, Policy()).candidates}
+
+
+def test_what_is_asked_for_counts_where_the_content_hides_it() -> None:
+    translator = {"translator": FRENCH[None]}
+    blind, seeing = asked(None, **translator), asked(FRENCH, **translator)
+    assert blind["translator"] < 0.6 < seeing["translator"]
+
+
+def test_an_instruction_that_says_nothing_takes_nothing_away() -> None:
+    zoologist = {"zoologist": CATS[None]}
+    assert asked(-CATS, **zoologist) == asked(None, **zoologist)
+
+
+def test_examples_speak_for_an_adapter_that_is_poorly_described() -> None:
+    alone = asked(FRENCH, terse=NEITHER[None])["terse"]
+    shown = asked(FRENCH, terse=np.stack([NEITHER, FRENCH, mixed((1, FRENCH), (0.2, CATS))]))
+    assert shown["terse"] > alone
+
+
+def test_one_lucky_example_does_not_decide() -> None:
+    lucky = np.stack([mixed((-1, FRENCH), (0.1, CATS)), FRENCH])
+    steady = np.stack([FRENCH, FRENCH])
+    assert asked(FRENCH, one=lucky)["one"] < asked(FRENCH, one=steady)["one"]
