@@ -29,7 +29,8 @@ class Matter:
     """What is deliberated, and by which rules; it does not change on the way.
 
     ``pool`` is None where an expert was asked for by name; ``vote`` names the vote to use instead
-    of the snapshot's own choice.
+    of the snapshot's own choice.  ``read_as`` is what answers are read by, the question with its
+    options, where the prompt holds more than that (worked examples, say).
     """
 
     question: Question
@@ -38,6 +39,7 @@ class Matter:
     route: Route
     policy: Policy
     vote: str | None = None
+    read_as: str | None = None
 
 
 # --- decisions ----------------------------------------------------------------------------------
@@ -47,13 +49,14 @@ def judged(matter: Matter, completions: Sequence[Completion]) -> tuple[Case, Ver
     """What the vote saw, and what it made of it."""
     query, route = matter.query, matter.route
     known = outlook(query, matter.pool, route)
+    read = matter.question if matter.read_as is None else Question.of(matter.read_as)
     case = Case(
-        ballots_of(matter.question, completions),
+        ballots_of(read, completions),
         known.chances,
         query.options,
         query.skills,
         query.text,
-        choices_of(matter.question.text),
+        choices_of(read.text),
         known.context,
     )
     return case, vote_for(matter.pool, route.strategy, matter.vote).judge(case)
@@ -132,9 +135,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """The deliberation cannot go on before these have replied."""
+    """The deliberation cannot go on before ``asks`` have replied; ``heard``: who has so far."""
 
     asks: tuple[Ask, ...]
+    heard: tuple[tuple[Ask, Reply], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +164,10 @@ def deliberate(matter: Matter, reply: Callable[[Ask], Reply | None]) -> Missing 
     while waiting:
         asks = [Ask(name, matter.question) for name in waiting]
         replies = [(ask, reply(ask)) for ask in asks]
-        if missing := tuple(ask for ask, given in replies if given is None):
-            return Missing(missing)
         given = [(ask, r) for ask, r in replies if r is not None]
         heard += given
+        if missing := tuple(ask for ask, r in replies if r is None):
+            return Missing(missing, tuple(heard))
         completions += [r for _, r in given if isinstance(r, Completion)]
         asked = [ask.expert for ask, _ in heard]
         failed = sum(isinstance(r, Failure) for _, r in given)
@@ -196,7 +200,7 @@ def _written(
         ask = Ask(name, question, AGGREGATE)
         given = reply(ask)
         if given is None:
-            return Missing((ask,))
+            return Missing((ask,), tuple(heard))
         heard.append((ask, given))
         if isinstance(given, Completion):
             return Settled(tuple(heard), verdict, given)

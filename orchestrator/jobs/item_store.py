@@ -76,15 +76,17 @@ class ItemStore:
         await self._execute(statement, rows)
 
     async def items(
-        self, job: str, start: int, stop: int, stage: str, *, secret: bool
+        self, job: str, start: int, stop: int, stage: str | None = None, *, secret: bool
     ) -> list[StoredItem]:
-        """The items from position ``start`` to before ``stop`` that are at ``stage``."""
+        """The items from position ``start`` to before ``stop``, at ``stage`` where one is named."""
         c = _ITEMS.c
         query = (
             select(c.position, c.item, c.skills, c.vector, c.route)
-            .where(c.job == job, c.position >= start, c.position < stop, c.stage == stage)
+            .where(c.job == job, c.position >= start, c.position < stop)
             .order_by(c.position)
         )
+        if stage is not None:
+            query = query.where(c.stage == stage)
         async with told_apart(), self._database.read() as session:
             rows = (await session.execute(query)).all()
         return [
@@ -97,13 +99,6 @@ class ItemStore:
             )
             for row in rows
         ]
-
-    async def names(self, job: str, start: int, stop: int) -> list[str]:
-        """The ids of the items from ``start`` to before ``stop``."""
-        c = _ITEMS.c
-        query = select(c.item).where(c.job == job, c.position >= start, c.position < stop)
-        async with told_apart(), self._database.read() as session:
-            return list(await session.scalars(query.order_by(c.position)))
 
     async def finish(self, job: str, results: Mapping[int, ItemResult]) -> None:
         """Keeps the results, by position; the first one stays.

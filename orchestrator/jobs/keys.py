@@ -61,7 +61,8 @@ def digest(value: Any) -> str:
 def revision(expert: Expert, experts: Mapping[str, Expert]) -> str:
     """A hash of what shapes the expert's answers: another revision is another expert.
 
-    Its prices, description, tags and name are no part of it.  ``experts`` has the base of a
+    Its prices, description and tags are no part of it; its name is, so that two entries of the same
+    model are two voices.  ``experts`` has the base of a
     ``lora``.  Weights in a local folder count by their contents (adapters) or by the names and
     sizes of the files (whole models, which are too big to read), never by time or place, so that
     machines agree.
@@ -69,6 +70,7 @@ def revision(expert: Expert, experts: Mapping[str, Expert]) -> str:
     base = experts.get(expert.base) if expert.base else None
     return digest(
         {
+            "name": expert.name,
             "kind": expert.kind,
             "model": _model(expert.model),
             "endpoint": expert.endpoint,

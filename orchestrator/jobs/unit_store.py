@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, func, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, select, update
 
 from coterie.db import Database, insert_new, utcnow
 from coterie.types import Completion, Failure
@@ -201,6 +201,13 @@ class UnitStore:
                 for row in await session.execute(query.where(c.batch.in_(part))):
                     found[row[0]] = Left(*row[1:])
         return found
+
+    async def withdraw(self, ids: Sequence[str]) -> None:
+        """Forgets the open units of the batches ``ids``: nobody is to begin them any more."""
+        async with told_apart(), self._database.transaction() as session:
+            for part in _parts(ids):
+                gone = delete(_UNITS).where(_UNITS.c.batch.in_(part), OPEN)
+                await session.execute(gone)
 
     # --- writing --------------------------------------------------------------------------------
 
