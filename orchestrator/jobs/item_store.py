@@ -17,7 +17,7 @@ from coterie.db import Database, insert_new
 from coterie.types import SkillWeight, as_jsonable
 from evals.results import ItemResult
 from orchestrator.jobs import record
-from orchestrator.jobs.outage import told_apart
+from orchestrator.jobs.outage import reaching
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.tables import JobItemRow
 
@@ -44,6 +44,7 @@ class ItemStore:
         self._database = database
         self._seal = seal
 
+    @reaching
     async def add(self, job: str, items: Sequence[StoredItem], *, secret: bool) -> None:
         """Keeps new items, routed where they have a route."""
         rows = [
@@ -58,7 +59,7 @@ class ItemStore:
             }
             for i in items
         ]
-        async with told_apart(), self._database.transaction() as session:
+        async with self._database.transaction() as session:
             await insert_new(session, JobItemRow, rows)
 
     async def set_routes(self, job: str, routes: Mapping[int, Mapping[str, Any]]) -> None:
@@ -75,6 +76,7 @@ class ItemStore:
         rows = [{"at": position, "route": route} for position, route in routes.items()]
         await self._execute(statement, rows)
 
+    @reaching
     async def items(
         self, job: str, start: int, stop: int, stage: str | None = None, *, secret: bool
     ) -> list[StoredItem]:
@@ -87,7 +89,7 @@ class ItemStore:
         )
         if stage is not None:
             query = query.where(c.stage == stage)
-        async with told_apart(), self._database.read() as session:
+        async with self._database.read() as session:
             rows = (await session.execute(query)).all()
         return [
             StoredItem(
@@ -128,20 +130,23 @@ class ItemStore:
         ]
         await self._execute(statement, rows)
 
+    @reaching
     async def counts(self, job: str) -> dict[str, int]:
         """How many items are at each stage."""
         query = select(_ITEMS.c.stage, func.count()).where(_ITEMS.c.job == job)
-        async with told_apart(), self._database.read() as session:
+        async with self._database.read() as session:
             rows = await session.execute(query.group_by(_ITEMS.c.stage))
             return {row[0]: row[1] for row in rows}
 
+    @reaching
     async def pages(self, job: str, size: int, stage: str = ROUTED) -> list[int]:
         """The numbers of the pages of ``size`` positions with an item at ``stage``."""
         page = _ITEMS.c.position // size
         query = select(page).distinct().where(_ITEMS.c.job == job, _ITEMS.c.stage == stage)
-        async with told_apart(), self._database.read() as session:
+        async with self._database.read() as session:
             return sorted(await session.scalars(query))
 
+    @reaching
     async def results(self, job: str, after: int = -1, limit: int = 500) -> dict[int, ItemResult]:
         """The results of at most ``limit`` items after position ``after``, in the task's order."""
         c = _ITEMS.c
@@ -151,14 +156,15 @@ class ItemStore:
             .order_by(c.position)
             .limit(limit)
         )
-        async with told_apart(), self._database.read() as session:
+        async with self._database.read() as session:
             rows = (await session.execute(query)).all()
         return {row.position: record.result_of(row.result) for row in rows}
 
+    @reaching
     async def _execute(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:
             return
-        async with told_apart(), self._database.transaction() as session:
+        async with self._database.transaction() as session:
             await (await session.connection()).execute(statement, list(rows))
 
     def _packed(self, vector: NDArray[np.float32] | None, secret: bool) -> bytes | None:

@@ -11,6 +11,7 @@ from typing import Any
 from coterie.types import JSON, Sampling
 from orchestrator.jobs.keys import digest
 from orchestrator.jobs.progress import JobProgress
+from orchestrator.jobs.record import sampling_of
 
 BY_NAME = "expert:"
 """Begins a strategy that is one expert, asked by name."""
@@ -37,8 +38,8 @@ class JobSpec:
 
     ``strategy`` is one of routing's, or ``expert:NAME``; ``experts`` may be asked, all enabled ones
     where none is named; the first ``limit`` items of ``split``; ``vote`` instead of the snapshot's
-    choice; ``shots``, ``file`` and ``options`` go to the task; ``policy`` changes knobs of the
-    server's by name.
+    choice; ``file`` instead of the task's own source; ``policy`` changes knobs of the server's by
+    name.
     """
 
     task: str
@@ -48,10 +49,15 @@ class JobSpec:
     limit: int | None = None
     seed: int = 0
     vote: str | None = None
-    shots: int | None = None
     file: str | None = None
     sampling: Sampling = field(default_factory=lambda: Sampling(temperature=0.0))
     policy: Mapping[str, JSON] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> JobSpec:
+        """The spec that was kept as JSON."""
+        sampling, experts = sampling_of(kept["sampling"]), tuple(kept["experts"])
+        return cls(**{**kept, "sampling": sampling, "experts": experts})
 
     @property
     def fingerprint(self) -> str:

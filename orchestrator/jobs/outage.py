@@ -1,9 +1,15 @@
-"""Tells a database that is away from one that refuses what it is given."""
+"""What every call to the database needs: it is not cut short, and an outage is told as one.
+
+A call that is cancelled in the middle of a transaction may leave SQLite locked for good, so a call
+once begun is finished, and the cancelling waits for it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -29,23 +35,43 @@ _AWAY = (
 _AT_FAULT = ("no such table", "no such column", "syntax error")
 
 
-@asynccontextmanager
-async def told_apart() -> AsyncIterator[None]:
-    """Raises :class:`StoreUnavailable` for a database that is away; other errors as they are.
+P = ParamSpec("P")
+T = TypeVar("T")
 
-    The message has the cause and nothing of what was to be stored.
+
+def reaching(call: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """A store's method that raises :class:`StoreUnavailable` while the database is away.
+
+    Other errors are raised as they are.  The message has the cause, and nothing of what was to be
+    stored.
     """
+
+    @wraps(call)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await _uncut(call(*args, **kwargs))
+        except _AWAY as error:
+            cause = _first_line(error)
+            if any(mark in cause for mark in _AT_FAULT):
+                raise
+            raise StoreUnavailable(f"the database cannot be reached: {cause}") from error
+        except DBAPIError as error:
+            if not (error.connection_invalidated or isinstance(_driver_error(error), _AWAY)):
+                raise
+            raise StoreUnavailable(f"the database went away: {_first_line(error)}") from error
+
+    return run
+
+
+async def _uncut(work: Coroutine[Any, Any, T]) -> T:
+    task = asyncio.ensure_future(work)
     try:
-        yield
-    except _AWAY as error:
-        cause = _first_line(error)
-        if any(mark in cause for mark in _AT_FAULT):
-            raise
-        raise StoreUnavailable(f"the database cannot be reached: {cause}") from error
-    except DBAPIError as error:
-        if not (error.connection_invalidated or isinstance(_driver_error(error), _AWAY)):
-            raise
-        raise StoreUnavailable(f"the database went away: {_first_line(error)}") from error
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # nobody is left to be told
+        raise
 
 
 def _driver_error(error: DBAPIError) -> BaseException | None:

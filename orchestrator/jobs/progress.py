@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 STAGES = ("annotate", "route", "answer", "aggregate", "grade")
 
@@ -53,3 +54,10 @@ class JobProgress:
     seconds: Mapping[str, float] = field(default_factory=dict)
     loads: Mapping[str, int] = field(default_factory=dict)
     error: str | None = None
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> JobProgress:
+        """The progress that was kept as JSON."""
+        stages = {name: StageProgress(**s) for name, s in kept["stages"].items()}
+        experts = {name: ExpertProgress(**e) for name, e in kept["experts"].items()}
+        return cls(**{**kept, "stages": stages, "experts": experts})

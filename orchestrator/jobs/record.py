@@ -9,6 +9,9 @@ from typing import Any
 from coterie.types import (
     Candidate,
     Completion,
+    Expert,
+    ExpertKind,
+    ExpertSource,
     Message,
     Question,
     Route,
@@ -72,7 +75,7 @@ def sampling_record(sampling: Sampling) -> dict[str, Any]:
 
 
 def sampling_of(record: Mapping[str, Any]) -> Sampling:
-    return Sampling(**{**record, "stop": tuple(record.get("stop", ()))})
+    return Sampling(**{**record, "stop": tuple(record.get("stop") or ())})
 
 
 def skills_record(skills: tuple[SkillWeight, ...]) -> list[Any]:
@@ -112,6 +115,19 @@ def route_of(record: Mapping[str, Any], skills: tuple[SkillWeight, ...]) -> Rout
         record["enough"],
         record["step"],
         record["snapshot"],
+    )
+
+
+def expert_of(record: Mapping[str, Any]) -> Expert:
+    """The expert that ``as_jsonable`` wrote."""
+    return Expert(
+        **{
+            **record,
+            "kind": ExpertKind(record["kind"]),
+            "source": ExpertSource(record["source"]),
+            "defaults": sampling_of(record["defaults"]),
+            "tags": tuple(record["tags"]),
+        }
     )
 
 

@@ -247,10 +247,8 @@ class Runner:
         while True:
             progress = self.progress
             self._tell(progress)
-            jobs = self._ground.jobs
-            state = await self._patiently(
-                lambda p=progress: jobs.beat(self._job.id, self._owner, p)
-            )
+            beat = partial(self._ground.jobs.beat, self._job.id, self._owner, progress)
+            state = await self._patiently(beat)
             if state is not JobState.RUNNING:
                 self._stopped = True
             await asyncio.sleep(self._pace.beat_s)

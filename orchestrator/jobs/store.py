@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from pydantic import TypeAdapter
 from sqlalchemy import and_, delete, func, or_, select, update
 
 from coterie.db import Database, insert_new, utcnow
@@ -15,12 +14,10 @@ from coterie.errors import UnknownJob
 from coterie.types import as_jsonable
 from orchestrator.jobs.item_store import PARKED, ROUTED
 from orchestrator.jobs.job import Job, JobSpec, JobState
-from orchestrator.jobs.outage import told_apart
+from orchestrator.jobs.outage import reaching
 from orchestrator.jobs.progress import JobProgress
 from orchestrator.jobs.tables import JobItemRow, JobRow
 
-SPEC = TypeAdapter(JobSpec)
-PROGRESS = TypeAdapter(JobProgress)
 LEASE = timedelta(seconds=30)
 """How long whoever runs a job may be silent before another takes it over."""
 
@@ -33,6 +30,7 @@ class JobStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @reaching
     async def add(self, job: Job) -> None:
         """Keeps a new job; its owner, where it has one, runs it from now on."""
         row = {
@@ -45,23 +43,26 @@ class JobStore:
             "created_at": job.created_at,
             "retry_before": job.retry_before,
         }
-        async with told_apart(), self._database.transaction() as session:
+        async with self._database.transaction() as session:
             await insert_new(session, JobRow, [row])
 
+    @reaching
     async def get(self, id: str) -> Job:
         """The job called ``id``; raises :class:`UnknownJob`."""
-        async with told_apart(), self._database.read() as session:
+        async with self._database.read() as session:
             row = await session.get(JobRow, id)
         if row is None:
             raise UnknownJob(f"no job {id!r}: `coterie jobs list` shows those there are")
         return _job(row)
 
+    @reaching
     async def list(self, limit: int = 100) -> list[Job]:
         """The newest ``limit`` jobs, newest first."""
         query = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id).limit(limit)
-        async with told_apart(), self._database.read() as session:
+        async with self._database.read() as session:
             return [_job(row) for row in await session.scalars(query)]
 
+    @reaching
     async def unfinished(self, spec: JobSpec) -> Job | None:
         """The newest job of an equal spec that is not done."""
         query = (
@@ -69,18 +70,20 @@ class JobStore:
             .where(JobRow.fingerprint == spec.fingerprint, JobRow.state != JobState.DONE)
             .order_by(JobRow.created_at.desc())
         )
-        async with told_apart(), self._database.read() as session:
+        async with self._database.read() as session:
             row = await session.scalar(query.limit(1))
         return _job(row) if row else None
 
+    @reaching
     async def next(self) -> Job | None:
         """The oldest job that waits for somebody to run it, or whose owner is silent."""
         waiting = JobRow.state.in_([JobState.QUEUED, JobState.RUNNING])
         query = select(JobRow).where(waiting, _free()).order_by(JobRow.created_at, JobRow.id)
-        async with told_apart(), self._database.read() as session:
+        async with self._database.read() as session:
             row = await session.scalar(query.limit(1))
         return _job(row) if row else None
 
+    @reaching
     async def take(self, id: str, owner: str, *, instead_of: str | None = None) -> bool:
         """Makes ``owner`` the one that runs the job, unless somebody does; true if it is.
 
@@ -98,16 +101,18 @@ class JobStore:
             )
             .returning(JobRow.id)
         )
-        async with told_apart(), self._database.transaction() as session:
+        async with self._database.transaction() as session:
             return (await session.execute(statement)).first() is not None
 
+    @reaching
     async def settle(self, id: str, fixed: Mapping[str, Any]) -> Mapping[str, Any]:
         """Keeps what is fixed for the job, unless something is; returns what is kept."""
         first = update(JobRow).where(JobRow.id == id, JobRow.fixed.is_(None))
-        async with told_apart(), self._database.transaction() as session:
+        async with self._database.transaction() as session:
             await session.execute(first.values(fixed=dict(fixed)))
         return (await self.get(id)).fixed or {}
 
+    @reaching
     async def beat(self, id: str, owner: str, progress: JobProgress) -> JobState:
         """The owner is alive and this far; returns the state the job is in now."""
         statement = (
@@ -116,16 +121,17 @@ class JobStore:
             .values(beat_at=utcnow(), progress=as_jsonable(progress))
             .returning(JobRow.state)
         )
-        async with told_apart(), self._database.transaction() as session:
+        async with self._database.transaction() as session:
             row = (await session.execute(statement)).first()
         return JobState(row[0]) if row else JobState.CANCELLED
 
+    @reaching
     async def release(
         self, id: str, owner: str, state: JobState, progress: JobProgress, error: str | None = None
     ) -> None:
         """The owner runs it no longer; a job that was cancelled meanwhile stays so."""
         ended = {"finished_at": utcnow()} if state.is_over else {}
-        async with told_apart(), self._database.transaction() as session:
+        async with self._database.transaction() as session:
             mine = and_(JobRow.id == id, JobRow.owner == owner)
             running = and_(mine, JobRow.state == JobState.RUNNING)
             told: Any = as_jsonable(replace(progress, state=str(state), error=error))
@@ -133,14 +139,16 @@ class JobStore:
             await session.execute(update(JobRow).where(running).values(**values, **ended))
             await session.execute(update(JobRow).where(mine).values(owner=None, beat_at=None))
 
+    @reaching
     async def cancel(self, id: str) -> Job:
         """Nobody is to go on with the job; what is stored of it stays."""
         going = JobRow.state.in_([JobState.QUEUED, JobState.RUNNING])
         values = {"state": str(JobState.CANCELLED), "finished_at": utcnow()}
-        async with told_apart(), self._database.transaction() as session:
+        async with self._database.transaction() as session:
             await session.execute(update(JobRow).where(JobRow.id == id, going).values(**values))
         return await self.get(id)
 
+    @reaching
     async def resume(self, id: str) -> Job:
         """Queues a job that is over again; items without an answer are tried again."""
         over = JobRow.state.in_([s for s in JobState if s.is_over])
@@ -151,16 +159,17 @@ class JobStore:
             "retry_before": utcnow(),
         }
         parked = and_(_ITEMS.c.job == id, _ITEMS.c.stage == PARKED)
-        async with told_apart(), self._database.transaction() as session:
+        async with self._database.transaction() as session:
             statement = update(JobRow).where(JobRow.id == id, over).values(**values)
             if (await session.execute(statement.returning(JobRow.id))).first():
                 again = update(_ITEMS).where(parked)
                 await session.execute(again.values(stage=ROUTED, error=None, result=None))
         return await self.get(id)
 
+    @reaching
     async def remove(self, id: str) -> None:
         """Forgets a job with its items; the completions stay, they are nobody's."""
-        async with told_apart(), self._database.transaction() as session:
+        async with self._database.transaction() as session:
             await session.execute(delete(JobRow).where(JobRow.id == id))
 
 
@@ -172,7 +181,7 @@ def _free() -> Any:
 def _job(row: JobRow) -> Job:
     return Job(
         id=row.id,
-        spec=SPEC.validate_python(row.spec),
+        spec=JobSpec.of(row.spec),
         state=JobState(row.state),
         created_at=row.created_at,
         retry_before=row.retry_before,
@@ -180,6 +189,6 @@ def _job(row: JobRow) -> Job:
         finished_at=row.finished_at,
         error=row.error,
         fixed=row.fixed,
-        progress=PROGRESS.validate_python(row.progress) if row.progress else None,
+        progress=JobProgress.of(row.progress) if row.progress else None,
         owner=row.owner,
     )

@@ -13,21 +13,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
 from aggregator.base import options_in
 from coterie import __version__
 from coterie.errors import JobError, RequestError
 from coterie.types import Expert, Item, Question, Route, Sampling, SkillWeight, as_jsonable
 from orchestrator.deliberation import Matter
+from orchestrator.jobs import record
 from orchestrator.jobs.job import JobSpec
 from orchestrator.jobs.keys import revision, seeded
 from orchestrator.routing import Policy, Pool, Query, load_router
 from orchestrator.voting import check_vote
 from skills.knowledge import Knowledge
-
-EXPERTS = TypeAdapter(tuple[Expert, ...])
-POLICY = TypeAdapter(Policy)
 
 
 def fix(
@@ -103,7 +100,7 @@ class Terms:
         """The terms that were settled as ``fixed``."""
         experts = {e.name: e for e in experts_of(fixed)}
         pool = Pool([experts[n] for n in fixed["pool"]], knowledge, descriptions=descriptions)
-        policy = POLICY.validate_python(fixed["policy"])
+        policy = Policy(**fixed["policy"])
         revisions = {name: revision(experts[name], experts) for name in pool.names}
         return cls(spec, pool, policy, experts, revisions, secret, fixed)
 
@@ -151,7 +148,7 @@ class Terms:
 
 def experts_of(fixed: Mapping[str, Any]) -> Sequence[Expert]:
     """The experts that were settled."""
-    return EXPERTS.validate_python(fixed["experts"])
+    return [record.expert_of(e) for e in fixed["experts"]]
 
 
 def about(item: Item) -> str:

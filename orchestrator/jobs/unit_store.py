@@ -20,7 +20,7 @@ from coterie.db import Database, insert_new, utcnow
 from coterie.types import Completion, Failure
 from orchestrator.jobs import record
 from orchestrator.jobs.keys import is_sealed
-from orchestrator.jobs.outage import told_apart
+from orchestrator.jobs.outage import reaching
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.tables import PromptRow, UnitRow
 from orchestrator.scheduling.work import Batch, Unit
@@ -80,12 +80,13 @@ class UnitStore:
 
     # --- the port -------------------------------------------------------------------------------
 
+    @reaching
     async def open(self, keys: Sequence[str]) -> Sequence[Unit]:
         """Those of ``keys`` that have no completion yet and are not parked, in that order."""
         columns = (_UNITS.c.key, _UNITS.c.expert, _UNITS.c.prompt, _UNITS.c.sampling)
         found: dict[str, Any] = {}
         prompts: dict[str, Any] = {}
-        async with told_apart(), self._database.read() as session:
+        async with self._database.read() as session:
             for part in _parts(keys):
                 query = select(*columns).where(_UNITS.c.key.in_(part), OPEN)
                 found |= {row.key: row for row in await session.execute(query)}
@@ -111,6 +112,7 @@ class UnitStore:
             self._writing = asyncio.create_task(self._write(), name="write-completions")
         return await asyncio.shield(kept)
 
+    @reaching
     async def fail(self, key: str, error: str) -> bool:
         """Counts a failed try; true if that was the last one and the unit is now parked."""
         told = self._closed(key, error.encode()).decode()
@@ -122,12 +124,13 @@ class UnitStore:
             .values(tries=_UNITS.c.tries + 1, error=told, parked_at=last)
             .returning(_UNITS.c.parked_at)
         )
-        async with told_apart(), self._database.transaction() as session:
+        async with self._database.transaction() as session:
             parked = (await session.execute(statement)).first()
         return parked is not None and parked[0] is not None
 
     # --- what a job asks besides ----------------------------------------------------------------
 
+    @reaching
     async def register(
         self, requests: Sequence[Request], retry_before: datetime
     ) -> dict[str, tuple[str, str]]:
@@ -143,7 +146,7 @@ class UnitStore:
             for key in sorted(prompts)
         ]
         found: dict[str, tuple[str, str]] = {}
-        async with told_apart(), self._database.transaction() as session:
+        async with self._database.transaction() as session:
             await insert_new(session, PromptRow, bodies)
             await insert_new(session, UnitRow, rows)
             for part in _parts([row["key"] for row in rows]):
@@ -159,13 +162,14 @@ class UnitStore:
                 found |= {row.key: (row.expert, row.batch) for row in rows_found}
         return found
 
+    @reaching
     async def replies(self, keys: Sequence[str], retry_before: datetime) -> dict[str, Kept]:
         """What is kept of those of ``keys`` that are not open; what was parked before
         ``retry_before`` counts as open."""
         c = _UNITS.c
         columns = (c.key, c.expert, c.completed_at, c.parked_at, c.error, c.body)
         found = {}
-        async with told_apart(), self._database.read() as session:
+        async with self._database.read() as session:
             for part in _parts(keys):
                 query = select(*columns).where(c.key.in_(part))
                 for row in await session.execute(query):
@@ -174,16 +178,18 @@ class UnitStore:
                         found[row.key] = row
         return {key: self._kept(row) for key, row in found.items()}
 
+    @reaching
     async def batches(self, ids: Sequence[str]) -> list[Batch]:
         """The batches called ``ids``, whole: those of their units that are done too."""
         keys: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-        async with told_apart(), self._database.read() as session:
+        async with self._database.read() as session:
             for part in _parts(ids):
                 query = select(_UNITS.c.batch, _UNITS.c.expert, _UNITS.c.key)
                 for row in await session.execute(query.where(_UNITS.c.batch.in_(part))):
                     keys[row.batch, row.expert].append(row.key)
         return [Batch(id, expert, tuple(sorted(keys_))) for (id, expert), keys_ in keys.items()]
 
+    @reaching
     async def left(self, ids: Sequence[str]) -> Mapping[str, Left]:
         """How each of the batches ``ids`` stands."""
         c = _UNITS.c
@@ -196,15 +202,16 @@ class UnitStore:
             func.sum(c.completion_tokens),
         ).group_by(c.batch)
         found: dict[str, Left] = {}
-        async with told_apart(), self._database.read() as session:
+        async with self._database.read() as session:
             for part in _parts(ids):
                 for row in await session.execute(query.where(c.batch.in_(part))):
                     found[row[0]] = Left(*row[1:])
         return found
 
+    @reaching
     async def withdraw(self, ids: Sequence[str]) -> None:
         """Forgets the open units of the batches ``ids``: nobody is to begin them any more."""
-        async with told_apart(), self._database.transaction() as session:
+        async with self._database.transaction() as session:
             for part in _parts(ids):
                 gone = delete(_UNITS).where(_UNITS.c.batch.in_(part), OPEN)
                 await session.execute(gone)
@@ -231,6 +238,7 @@ class UnitStore:
                     kept.set_exception(error)
                     kept.exception()  # whoever waited may be gone: nobody need be told then
 
+    @reaching
     async def _save(self, completions: Mapping[str, Completion]) -> None:
         now = utcnow()
         rows = [
@@ -256,7 +264,7 @@ class UnitStore:
                 error=None,
             )
         )
-        async with told_apart(), self._database.transaction() as session:
+        async with self._database.transaction() as session:
             connection = await session.connection()
             await connection.execute(statement, rows)
 
