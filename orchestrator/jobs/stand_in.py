@@ -10,10 +10,13 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from coterie.errors import EngineError
+from coterie.errors import EngineError, EngineUnavailable
 from coterie.ports import Engine
 from orchestrator.jobs.patience import Patience
 from orchestrator.scheduling.work import Batch, Depth, Unit, Units
+
+START_S = 0.5
+"""How long to wait between two looks at engines that are starting."""
 
 
 class StandIn:
@@ -49,8 +52,20 @@ class StandIn:
         while True:
             await self._bell.wait()
             self._bell.clear()
-            while expert := next((e for e, waiting in self._waiting.items() if waiting), None):
-                await self._drain(expert)
+            while waiting := [e for e, batches in self._waiting.items() if batches]:
+                ready = next(filter(self._is_up, waiting), None)
+                if ready is None:
+                    await asyncio.sleep(START_S)
+                else:
+                    await self._drain(ready)
+
+    def _is_up(self, expert: str) -> bool:
+        """Whether it can be asked: one that is starting has failed nobody."""
+        try:
+            self._engine(expert)
+        except EngineUnavailable:
+            return False
+        return True
 
     async def _drain(self, expert: str) -> None:
         while waiting := self._waiting[expert]:

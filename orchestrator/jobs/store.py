@@ -56,7 +56,7 @@ class JobStore:
         return _job(row)
 
     @reaching
-    async def list(self, limit: int = 100) -> list[Job]:
+    async def newest(self, limit: int = 100) -> list[Job]:
         """The newest ``limit`` jobs, newest first."""
         query = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id).limit(limit)
         async with self._database.read() as session:
@@ -103,6 +103,20 @@ class JobStore:
         )
         async with self._database.transaction() as session:
             return (await session.execute(statement)).first() is not None
+
+    @reaching
+    async def going(self) -> list[Job]:
+        """The jobs that somebody runs, or did."""
+        query = select(JobRow).where(JobRow.state == JobState.RUNNING, JobRow.owner.is_not(None))
+        async with self._database.read() as session:
+            return [_job(row) for row in await session.scalars(query)]
+
+    @reaching
+    async def give_up(self, id: str, owner: str) -> None:
+        """The owner no longer runs the job, which is to be gone on with."""
+        mine = and_(JobRow.id == id, JobRow.owner == owner)
+        async with self._database.transaction() as session:
+            await session.execute(update(JobRow).where(mine).values(owner=None, beat_at=None))
 
     @reaching
     async def settle(self, id: str, fixed: Mapping[str, Any]) -> Mapping[str, Any]:
