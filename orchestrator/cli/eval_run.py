@@ -88,7 +88,8 @@ async def _run(settings: Settings, spec: Any) -> tuple[Any, Any]:
             job = await parts.jobs.run(spec, tell)
         if job.state != "done":
             raise CoterieError(f"job {job.id} {job.state}: {job.error or 'it was cancelled'}")
-        results, after = [], -1
+        results: list[Any] = []
+        after = -1
         while found := await parts.jobs.results(job.id, after):
             results += found.values()
             after = max(found)

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from coterie.errors import JobError
 from coterie.types import JSON, Sampling
 from orchestrator.jobs.keys import digest
 from orchestrator.jobs.progress import JobProgress
@@ -90,3 +91,15 @@ class Job:
     fixed: Mapping[str, Any] | None = None
     progress: JobProgress | None = None
     owner: str | None = None
+
+    def check_cancel(self) -> None:
+        """Raises :class:`JobError` for a job that is over."""
+        if self.state.is_over:
+            raise JobError(f"job {self.id!r} is {self.state} already: nothing is left to cancel")
+
+    def check_resume(self) -> None:
+        """Raises :class:`JobError` for a job that is not over, or done without anything parked."""
+        if not self.state.is_over:
+            raise JobError(f"job {self.id!r} is {self.state}: it goes on by itself")
+        if self.state is JobState.DONE and not (self.progress and self.progress.parked):
+            raise JobError(f"job {self.id!r} is done, and every item has its answer")

@@ -74,24 +74,16 @@ class JobService:
 
     async def cancel(self, id: str) -> Job:
         """Stops a job; raises :class:`JobError` for one that is over."""
-        job = await self._ground.jobs.get(id)
-        if job.state.is_over:
-            raise JobError(f"job {id!r} is {job.state} already: nothing is left to cancel")
-        return await self._ground.jobs.cancel(id)
+        return self._up_to_date(await self._ground.jobs.cancel(id))
 
     async def resume(self, id: str) -> Job:
         """Queues a job that is over: it goes on, and tries again what was parked.
 
         Raises :class:`JobError` for one that is not over, or is done without anything parked.
         """
-        job = await self._ground.jobs.get(id)
-        if not job.state.is_over:
-            raise JobError(f"job {id!r} is {job.state}: it goes on by itself")
-        if job.state is JobState.DONE and not (job.progress and job.progress.parked):
-            raise JobError(f"job {id!r} is done, and every item has its answer")
         queued = await self._ground.jobs.resume(id)
         self._wake.set()
-        return queued
+        return self._up_to_date(queued)
 
     async def results(self, id: str, after: int = -1, limit: int = 500) -> dict[int, ItemResult]:
         """The results after position ``after``, by position; raises :class:`UnknownJob`."""
@@ -127,7 +119,7 @@ class JobService:
         try:
             await self._run(job.id, tell)
         except asyncio.CancelledError:
-            with suppress(TimeoutError, StoreUnavailable):
+            with suppress(TimeoutError, StoreUnavailable, JobError):
                 async with asyncio.timeout(GRACE_S):
                     await self._ground.jobs.cancel(job.id)
             raise

@@ -155,7 +155,11 @@ class JobStore:
 
     @reaching
     async def cancel(self, id: str) -> Job:
-        """Nobody is to go on with the job; what is stored of it stays."""
+        """Nobody is to go on with the job; what is stored of it stays.
+
+        Raises :class:`JobError` for one that is over.
+        """
+        (await self.get(id)).check_cancel()
         going = JobRow.state.in_([JobState.QUEUED, JobState.RUNNING])
         values = {"state": str(JobState.CANCELLED), "finished_at": utcnow()}
         async with self._database.transaction() as session:
@@ -164,7 +168,11 @@ class JobStore:
 
     @reaching
     async def resume(self, id: str) -> Job:
-        """Queues a job that is over again; items without an answer are tried again."""
+        """Queues a job that is over again; items without an answer are tried again.
+
+        Raises :class:`JobError` for one that is not over, or done without anything parked.
+        """
+        (await self.get(id)).check_resume()
         over = JobRow.state.in_([s for s in JobState if s.is_over])
         values = {
             "state": str(JobState.QUEUED),
