@@ -2,8 +2,9 @@
 
     python benchmarks/batch/overhead.py [--items 2000] [--experts 4] [--strategy all] [--url URL]
 
-Prints milliseconds an item by stage (and those of the processor, which a busy machine leaves alone), and the memory in use after each tenth of the items: it must
-not grow with them.  Questions are made when they are looked at, as a task that reads a file would.
+Prints milliseconds an item by stage, those of the processor (which a busy machine leaves alone),
+and the memory in use after each tenth of the items: it must not grow with them.  Questions are made
+when they are looked at, as a task that reads a file would.
 """
 
 from __future__ import annotations
