@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 from sqlalchemy import JSON, DateTime, Dialect, Double, MetaData, Text, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
@@ -36,6 +38,7 @@ from sqlalchemy.types import TypeDecorator
 
 from coterie.errors import ConfigurationError
 from coterie.types import Health
+from coterie.uncut import uncut
 
 BUSY_TIMEOUT_MS = 5000
 
@@ -192,13 +195,23 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session that commits at the end of the block.  Transactions do not nest."""
         async with self._writers.begin() as session:
+            await self._connect(session)
             yield session
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A session that sees one state of the database and changes nothing."""
         async with self._readers() as session:
+            await self._connect(session)
             yield session
+
+    async def _connect(self, session: AsyncSession) -> None:
+        """Gets the session its connection; on SQLite whoever is cancelled meanwhile waits for it.
+
+        A pool whose only connection is given up half made does not tell those who wait for one.
+        """
+        if self.dialect == "sqlite":
+            await uncut(session.connection())
 
     async def ping(self, timeout_s: float = 5.0) -> Health:
         """Whether the database answers within ``timeout_s``."""
@@ -239,7 +252,8 @@ class Database:
             pool_timeout=pool_timeout_s,
             json_serializer=_dumps,
             hide_parameters=True,  # an error must not carry what was to be stored
-            connect_args={"isolation_level": None},  # transactions begin below, not in the driver
+            # Transactions begin below, not in the driver.
+            connect_args={"isolation_level": None, "async_creator_fn": _connect},
         )
         folder = Path(str(self._url.database)).parent
 
@@ -261,6 +275,36 @@ class Database:
             connection.exec_driver_sql(begin)
 
         return engine
+
+
+class _Connection(aiosqlite.Connection):
+    """A connection whose statements are never cut short.
+
+    A cancelled call would leave its statement running in the connection's thread and its cursor
+    open, and the database locked for as long as anything, an exception's traceback say, refers to
+    it.  So the cancelling waits for the statement, and its cursor is closed.
+    """
+
+    async def _execute(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        work = asyncio.ensure_future(super()._execute(fn, *args, **kwargs))  # type: ignore[no-untyped-call]
+        try:
+            return await uncut(work)
+        except asyncio.CancelledError:
+            if not work.cancelled() and work.exception() is None:
+                result = work.result()
+                if isinstance(result, sqlite3.Cursor):
+                    await uncut(super()._execute(result.close))  # type: ignore[no-untyped-call]
+            raise
+
+
+async def _connect(database: str, **kwargs: Any) -> aiosqlite.Connection:
+    connection = _Connection(lambda: sqlite3.connect(database, **kwargs), iter_chunk_size=64)
+    connection._thread.daemon = True  # or a process that dies badly would wait for it
+    try:
+        return await uncut(connection)
+    except asyncio.CancelledError:
+        connection.stop()
+        raise
 
 
 async def upsert(

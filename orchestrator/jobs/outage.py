@@ -1,13 +1,11 @@
 """What every call to the database needs: it is not cut short, and an outage is told as one.
 
-A call that is cancelled in the middle of a transaction may leave SQLite locked for good, so a call
-once begun is finished, and the cancelling waits for it.
+A call once begun is finished, and the cancelling waits for it: what a caller pays for is kept.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from coterie.errors import StoreUnavailable
+from coterie.uncut import uncut
 
 _AWAY = (
     OSError,
@@ -61,18 +60,6 @@ def reaching(call: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine
             raise StoreUnavailable(f"the database went away: {_first_line(error)}") from error
 
     return run
-
-
-async def uncut(work: Awaitable[T]) -> T:
-    """What ``work`` gives; who is cancelled meanwhile waits for its end first."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # nobody is left to be told
-        raise
 
 
 def _driver_error(error: DBAPIError) -> BaseException | None:

@@ -18,9 +18,10 @@ from sqlalchemy import and_, bindparam, case, delete, func, select, update
 
 from coterie.db import Database, insert_new, utcnow
 from coterie.types import Completion, Failure
+from coterie.uncut import uncut
 from orchestrator.jobs import record
 from orchestrator.jobs.keys import is_sealed
-from orchestrator.jobs.outage import reaching, uncut
+from orchestrator.jobs.outage import reaching
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.tables import PromptRow, UnitRow
 from orchestrator.scheduling.work import Batch, Unit

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import DateTime, bindparam, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from coterie.db import Database, parse_url
@@ -212,3 +213,36 @@ def test_other_urls_are_refused_without_their_password(given: str, told: str) ->
         Database(given)
     assert "DATABASE_URL" in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+INCREMENT = text(
+    "INSERT INTO routes (id, created_at, strategy, model, status, record) "
+    "VALUES (:id, :at, 's', 'm', 'answered', '{}') "
+    "ON CONFLICT (id) DO UPDATE SET model = 'n' RETURNING model"
+).bindparams(bindparam("at", type_=DateTime(timezone=True)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_cancelling_at_any_moment_leaves_nothing_locked(
+    database: Database, seed: int
+) -> None:
+    """Kept exceptions keep their tracebacks, and these the cursors of what was cut short."""
+    rng = random.Random(seed)
+
+    async def write(id: str) -> None:
+        async with database.transaction() as session:
+            found = await session.execute(INCREMENT, {"id": id, "at": NOON})
+            found.first()
+
+    kept: list[object] = []
+    for _ in range(15):
+        tasks = [asyncio.create_task(write(str(i % 4))) for i in range(6)]
+        for _ in range(rng.randrange(40)):
+            await asyncio.sleep(0)
+        for task in rng.sample(tasks, 4):
+            task.cancel()
+        kept += await asyncio.gather(*tasks, return_exceptions=True)
+        async with asyncio.timeout(4):  # under the time a locked SQLite is waited for
+            await write("last")
+    failed = [e for e in kept if isinstance(e, Exception)]
+    assert failed == []
