@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     """How long an engine that Coterie starts may take."""
     trace_limit: int = Field(10_000, ge=0, validation_alias="COTERIE_TRACE_LIMIT")
     """How many why-records are kept."""
+    seal_key: str | None = Field(None, validation_alias="COTERIE_SEAL_KEY", repr=False)
+    """What secret questions are sealed with in the database; by default the key in ``home``."""
     recorded: Path | None = Field(None, validation_alias="COTERIE_RECORDED")
     """The folder of recorded answers that evaluation replays."""
     benchmarks: Path | None = Field(None, validation_alias="COTERIE_BENCHMARKS")
@@ -149,6 +151,11 @@ class Settings(BaseSettings):
     def admin_key_file(self) -> Path:
         """The key to the admin API."""
         return self.home / "admin.key"
+
+    @property
+    def seal_key_file(self) -> Path:
+        """The key that secret questions are sealed with."""
+        return self.home / "seal.key"
 
     @property
     def is_loopback(self) -> bool:

@@ -1,4 +1,4 @@
-"""`coterie eval`: does it work?  Answers come from a recording; no server is needed."""
+"""`coterie eval`: does it work?  On recorded answers, or on new ones; no server is needed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ import typer
 
 from coterie.errors import ConfigurationError
 from coterie.types import as_jsonable
-from orchestrator.cli import show
+from orchestrator.cli import eval_run, show
 from orchestrator.settings import Settings
 
-eval_app = typer.Typer(no_args_is_help=True, help="Does it work: strategies on recorded answers.")
+eval_app = typer.Typer(
+    no_args_is_help=True, help="Does it work: strategies on recorded answers, or on new ones."
+)
+eval_app.command("run")(eval_run.run)
 
 NO_LIMIT = sys.maxsize
 
