@@ -14,8 +14,9 @@ Column = Sequence[float] | NDArray[np.floating] | NDArray[np.bool_]
 
 
 def ranks(x: Matrix) -> Matrix:
-    """Ranks from -0.5 to 0.5; ties in their order."""
-    return np.argsort(np.argsort(x, kind="stable")) / max(1, len(x) - 1) - 0.5
+    """Ranks from -0.5 to 0.5; ties share the middle of theirs, so that no place tells on them."""
+    below, upto = np.searchsorted(np.sort(x), x, "left"), np.searchsorted(np.sort(x), x, "right")
+    return np.asarray((below + upto - 1) / 2 / max(1, len(x) - 1) - 0.5)
 
 
 def centred(x: Sequence[float] | NDArray[np.floating]) -> Matrix:

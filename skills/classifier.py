@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skills.folds import folds
+from skills.knowledge import Knowledge
 from skills.memory import Memory
 from skills.neighbours import HeldOut, Kernel, Neighbours
 from skills.softmax import cross_entropy, fit_softmax, softmax, temperature, with_constant
@@ -67,6 +68,14 @@ class Fitted:
     held_out: Matrix
     fold: NDArray[np.intp]
     fits: tuple[Fit, ...]
+
+
+def classifier_of(knowledge: Knowledge) -> Fitted | None:
+    """The classifier of a snapshot, fitted once; None where it remembers no categories."""
+    memory = knowledge.memory
+    if memory is None:
+        return None
+    return knowledge.once(("classifier",), lambda: fit_classifier(memory))
 
 
 def entropy(probabilities: Matrix) -> float:

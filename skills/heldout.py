@@ -8,7 +8,6 @@ Pure.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from coterie.types import SkillWeight
 from skills.estimate import estimate_profiles
+from skills.folds import folds_by_name
 from skills.knowledge import Knowledge, Table
 from skills.memory import Memory
 
@@ -26,9 +26,10 @@ Fit = Callable[[Memory], Table]
 def held_out(memory: Memory, *, fit: Fit | None = None, folds: int = 5) -> NDArray[np.float64]:
     """Expected success, (q, e), of each expert at each question, by profiles without its fold.
 
-    Folds are drawn by the items' names: they do not depend on the order of questions.
+    Where single answers are to be left out, and nothing but rates is wanted, see
+    :func:`skills.evidence.rates_of_others`.
     """
-    fold = np.array([_digest(item) % folds for item in memory.items], dtype=np.intp)
+    fold = folds_by_name(memory.items, folds)
     found = np.zeros((len(memory), len(memory.experts)))
     for i in range(folds):
         inside = np.flatnonzero(fold == i)
@@ -62,7 +63,3 @@ def _mixtures(
         if not skills:
             found[q, 0] = 1.0
     return found
-
-
-def _digest(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 
 from sqlalchemy import delete, select
@@ -12,6 +13,9 @@ from coterie.db import Database, upsert, utcnow
 from skills.tables import KeywordRow
 
 log = logging.getLogger(__name__)
+
+READ = 10_000
+"""Questions whose keywords are counted."""
 
 TRIM_EVERY = 1000
 """How many questions are kept between two trims."""
@@ -50,6 +54,13 @@ class KeywordStore:
                 await self.trim()
         except (SQLAlchemyError, OSError) as error:
             log.warning("skill keywords are not kept: %r", error)
+
+    async def frequent(self, most: int) -> list[str]:
+        """The keywords that most of the newest ``READ`` questions have, those of most first."""
+        newest = select(KeywordRow.keywords).order_by(KeywordRow.created_at.desc()).limit(READ)
+        async with self._database.read() as session:
+            counts = Counter(word for words in await session.scalars(newest) for word in words)
+        return sorted(counts, key=lambda word: (-counts[word], word))[:most]
 
     async def trim(self) -> None:
         """Forgets all but the newest."""

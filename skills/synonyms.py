@@ -112,3 +112,28 @@ def suggestions(
             pair = (names[rows[later]], names[rows[nearest]])
             found.append(Synonym(bare(pair[0]), pair[1], float(before[nearest]), by))
     return tuple(sorted(found, key=lambda s: (-s.similarity, s.keyword)))
+
+
+def near_skills(
+    skills: Sequence[str],
+    keywords: Sequence[str],
+    vectors: NDArray[np.float32],
+    synonyms: Synonyms | None = None,
+    *,
+    threshold: float = 0.8,
+) -> tuple[Synonym, ...]:
+    """The :func:`suggestions` that read a keyword as a skill; ``vectors``: skills, then keywords.
+
+    Each keyword is compared to the skills alone: a keyword it resembles more is nothing that
+    experts are graded on.
+    """
+    names = {bare(skill) for skill in skills}
+    mine = vectors[: len(skills)]
+    found: list[Synonym] = []
+    for word, vector in zip(keywords, vectors[len(skills) :], strict=True):
+        if bare(word) in names:
+            continue
+        nearest = int((mine @ vector).argmax())
+        pair = np.stack([mine[nearest], vector])
+        found += suggestions((skills[nearest], word), pair, synonyms, threshold=threshold)
+    return tuple(sorted(found, key=lambda s: (-s.similarity, s.keyword)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from coterie.errors import RequestError
@@ -14,10 +14,14 @@ from evals.tasks.options import TaskOptions
 from orchestrator.api.deps import ForAdmin
 from orchestrator.parts import Parts
 from orchestrator.profiling import ProfilingPlan
+from skills.keyword_store import KeywordStore
 from skills.snapshot import SnapshotInfo
-from skills.synonyms import Synonyms
+from skills.synonyms import Synonyms, near_skills
 
 router = APIRouter(prefix="/admin")
+
+MOST_KEYWORDS = 500
+"""Keywords that are compared to the skills, the most frequent ones."""
 
 ADMINISTRATOR = "administrator"
 
@@ -137,6 +141,22 @@ def snapshot_body(info: SnapshotInfo, active: str | None) -> dict[str, Any]:
 async def list_synonyms(parts: ForAdmin) -> dict[str, Any]:
     """Which keywords are read as which skill, and who says so."""
     return _synonyms_body(await parts.synonyms.synonyms())
+
+
+@router.get("/synonyms/suggestions")
+async def suggest_synonyms(
+    parts: ForAdmin, threshold: Annotated[float, Query(gt=0, le=1)] = 0.8
+) -> dict[str, Any]:
+    """Keywords an LLM named that are nearly a skill, most similar first; nothing is merged."""
+    embed = parts.coterie.services.embed
+    words = await KeywordStore(parts.database).frequent(MOST_KEYWORDS)
+    skills = [s.name for s in parts.taxonomy]
+    if embed is None or not words:
+        return {"suggestions": []}
+    vectors = await embed([*skills, *words])
+    merged = await parts.synonyms.synonyms()
+    found = near_skills(skills, words, vectors, merged, threshold=threshold)
+    return {"suggestions": [as_jsonable(s) for s in found]}
 
 
 @router.post("/synonyms/merge")

@@ -64,12 +64,18 @@ def replay(
     cache: Annotated[
         Path | None, typer.Option(help="Where embeddings are kept (COTERIE_HOME/cache).")
     ] = None,
+    frontier: Annotated[
+        Path | None, typer.Option(help="Draw accuracy against cost: FILE.svg or FILE.html.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
     """Judge strategies and votes on recorded answers; nobody is asked."""
     from orchestrator.replay.cost import priced
     from orchestrator.replay.evaluate import Plan, evaluate
+    from orchestrator.replay.picture import check_file, points_of, write_picture
 
+    if frontier:
+        check_file(frontier)
     settings = Settings.load()
     plan = Plan(
         strategies=_names(strategy),
@@ -93,11 +99,16 @@ def replay(
         report = evaluate(material, plan, tell)
     for note in report.notes:
         show.errors.print(note, markup=False, highlight=False)
+    unit = "US$" if priced(material) else "10⁹ parameters × tokens"
+    if frontier:
+        title = f"{report.benchmark}: {report.n} questions, {len(report.experts)} experts"
+        points = points_of(report)
+        write_picture(frontier, points, title=title, cost=f"cost a question, {unit}")
     record = {name: value for name, value in as_jsonable(report).items() if name != "notes"}
     if as_json:
         show.as_json(record)
     else:
-        _show(record, unit="US$" if priced(material) else "10⁹ parameters × tokens")
+        _show(record, unit=unit)
 
 
 def _names(text: str) -> tuple[str, ...]:

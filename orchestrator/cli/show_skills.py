@@ -90,3 +90,12 @@ def synonyms(body: Record) -> None:
         return
     rows = [(s["keyword"], s["skill"], f"{s['similarity']:.2f}", s["by"]) for s in body["synonyms"]]
     show.table("Synonyms", ("keyword", "is read as", "similarity", "decided by"), rows)
+
+
+def suggestions(body: Record) -> None:
+    """Merges worth deciding on."""
+    if not body["suggestions"]:
+        show.console.print("no keyword that was named is that near to a skill")
+        return
+    rows = [(s["keyword"], s["skill"], f"{s['similarity']:.2f}") for s in body["suggestions"]]
+    show.table("Suggestions", ("keyword", "could be read as", "similarity"), rows)

@@ -174,6 +174,19 @@ def list_synonyms(as_json: AsJson = False) -> None:
         show_skills.synonyms(body)
 
 
+@synonyms_app.command("suggest")
+def suggest_synonyms(
+    threshold: Annotated[float, typer.Option(help="Least similarity, 0 to 1.")] = 0.8,
+    as_json: AsJson = False,
+) -> None:
+    """Keywords an LLM named that are nearly a skill; `merge` takes one over."""
+    body = the_client().get(f"/admin/synonyms/suggestions?threshold={threshold}")
+    if as_json:
+        show.as_json(body)
+    else:
+        show_skills.suggestions(body)
+
+
 @synonyms_app.command("merge")
 def merge_synonym(keyword: str, skill: str) -> None:
     """Read KEYWORD as SKILL from now on."""

@@ -52,19 +52,22 @@ class Material:
 
     def memory(self, rows: NDArray[np.intp]) -> Memory:
         """The questions ``rows`` with everyone's graded answers, to learn from."""
+        return self._everything.at(rows)
+
+    @cached_property
+    def _everything(self) -> Memory:
         r = self.recording
-        correct = r.correct[rows]
         return Memory(
             experts=r.experts,
-            items=tuple(r.items[i] for i in rows),
-            categories=tuple(r.categories[i] for i in rows),
-            skills=tuple(self.skills[i] for i in rows),
-            vectors=self.vectors[rows],
-            options=self.options[rows],
-            correct=np.nan_to_num(correct, nan=0.0) if self.missing_is_wrong else correct,
-            answers=r.answers[rows],
-            readings=r.readings[rows],
-            tokens=r.tokens[rows],
+            items=r.items,
+            categories=r.categories,
+            skills=self.skills,
+            vectors=self.vectors,
+            options=self.options,
+            correct=np.nan_to_num(r.correct, nan=0.0) if self.missing_is_wrong else r.correct,
+            answers=r.answers,
+            readings=r.readings,
+            tokens=r.tokens,
         )
 
 

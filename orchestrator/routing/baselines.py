@@ -7,10 +7,11 @@ import numpy as np
 from coterie.errors import RequestError
 from coterie.types import Route, Term
 from orchestrator.routing.base import Policy, Pool, Query, Router, rank, ranked
-from orchestrator.routing.coe import classifier_of, rates_of
+from orchestrator.routing.coe import rates_of
 from orchestrator.routing.lots import lots
 from orchestrator.routing.neighbours import unlike_memory
 from orchestrator.routing.single import single
+from skills.classifier import classifier_of
 
 
 class BestSingle(Router):

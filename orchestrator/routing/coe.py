@@ -29,8 +29,7 @@ from orchestrator.routing.base import (
 from orchestrator.routing.mapping import Program, assign
 from orchestrator.routing.neighbours import unlike_memory
 from skills.category_rates import GENERAL, CategoryRates, category_rates
-from skills.classifier import Fitted, entropy, fit_classifier
-from skills.knowledge import Knowledge
+from skills.classifier import classifier_of, entropy
 
 Matrix = NDArray[np.float64]
 
@@ -117,14 +116,6 @@ def frontier(pool: Pool, policy: Policy, budgets: Sequence[float]) -> list[Point
 
 
 # --- the plan -----------------------------------------------------------------------------------
-
-
-def classifier_of(knowledge: Knowledge) -> Fitted | None:
-    """The classifier of a snapshot; None where it remembers no categories."""
-    memory = knowledge.memory
-    if memory is None:
-        return None
-    return knowledge.once(("classifier",), lambda: fit_classifier(memory))
 
 
 def rates_of(pool: Pool) -> CategoryRates:

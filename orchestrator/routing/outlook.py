@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from coterie.types import Route
 from orchestrator.routing.base import Pool, Query, chances
-from orchestrator.routing.coe import classifier_of
 from orchestrator.routing.neighbours import unlike_memory
+from skills.classifier import classifier_of
 from skills.regression import Regression, fit_regression
 
 

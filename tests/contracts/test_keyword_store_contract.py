@@ -28,6 +28,12 @@ class TestKeywords:
         await store.put("k", {"logic": 0.4})
         assert await store.get("k") == {"logic": 0.4}
 
+    async def test_what_most_questions_have_comes_first(self, database: Database) -> None:
+        store = KeywordStore(database)
+        for key, words in (("a", ("x", "y")), ("b", ("y",)), ("c", ("z", "y")), ("d", ("z",))):
+            await store.put(key, dict.fromkeys(words, 1.0))
+        assert await store.frequent(2) == ["y", "z"]
+
     async def test_the_newest_are_kept(self, database: Database) -> None:
         store = KeywordStore(database, keep=2)
         for key in "abcd":

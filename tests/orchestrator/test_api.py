@@ -286,6 +286,7 @@ async def test_the_status_page_shows_experts_as_text(service: Any) -> None:
         ("POST", "/admin/snapshots/made-up/activate"),
         ("DELETE", "/admin/snapshots/made-up"),
         ("GET", "/admin/synonyms"),
+        ("GET", "/admin/synonyms/suggestions"),
         ("POST", "/admin/synonyms/merge"),
         ("POST", "/admin/synonyms/split"),
     ],

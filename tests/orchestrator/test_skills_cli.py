@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from orchestrator.cli import show, show_skills
+from skills.keyword_store import KeywordStore
 
 
 async def as_json(coterie: Any, *args: str) -> Any:
@@ -97,6 +103,22 @@ async def test_a_parent_that_was_removed_is_told(coterie: Any, service: Any) -> 
     await service.parts.archive.snapshots.remove("made-up")
     failed = await coterie("skills", "rollback")
     assert "its parent 'made-up' was removed" in str(failed.exception)
+
+
+async def test_synonyms_are_suggested(coterie: Any, service: Any) -> None:
+    async def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        vectors = {"sql": (1.0, 0.0), "sql joins": (0.96, 0.28), "poetry": (0.0, 1.0)}
+        return np.array([vectors.get(t, (0.6, 0.8)) for t in texts], dtype=np.float32)
+
+    assert "no keyword" in (await coterie("skills", "synonyms", "suggest")).output
+    parts = service.parts
+    parts.coterie.services = replace(parts.coterie.services, embed=embed)
+    await KeywordStore(parts.database).put("k", {"sql joins": 1.0, "poetry": 0.5, "SQL": 1.0})
+    shown = await coterie("skills", "synonyms", "suggest", "--threshold", "0.9")
+    assert "sql joins" in shown.output
+    assert "poetry" not in shown.output
+    found = await as_json(coterie, "synonyms", "suggest", "--threshold", "0.9")
+    assert [(s["keyword"], s["skill"]) for s in found["suggestions"]] == [("sql joins", "sql")]
 
 
 async def test_synonyms_are_merged_listed_and_split(coterie: Any) -> None:

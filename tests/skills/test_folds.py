@@ -1,6 +1,6 @@
 """Which questions are held out together."""
 
-from skills.folds import folds, groups_of
+from skills.folds import folds, folds_by_name, groups_of
 
 
 def test_an_item_that_occurs_twice_is_in_one_fold() -> None:
@@ -19,3 +19,10 @@ def test_folds_follow_the_seed_and_not_the_order() -> None:
 def test_groups_number_the_items() -> None:
     assert groups_of(["b", "a", "b"]).tolist() == [1, 0, 1]
     assert groups_of([]).tolist() == []
+
+
+def test_folds_by_name_do_not_depend_on_what_else_there_is() -> None:
+    items = [f"q{i}" for i in range(50)]
+    found = folds_by_name(items, 5)
+    assert folds_by_name(items[10:20], 5).tolist() == found[10:20].tolist()
+    assert set(found.tolist()) == {0, 1, 2, 3, 4}

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from coterie.errors import ConfigurationError
 from orchestrator.routing import Policy, Pool, Query, load_router
-from orchestrator.routing.coe import GENERAL, classifier_of, frontier, plan_of, rates_of
+from orchestrator.routing.coe import GENERAL, frontier, plan_of, rates_of
+from skills.classifier import classifier_of
 from skills.memory import Memory
 
 COE = load_router("coe")
