@@ -37,7 +37,7 @@ class Want:
     """Of its experts: online first, then the longest waiting."""
     up_s: float
     work_s: float
-    """To generate all of it in full batches."""
+    """To generate all of it, with the GPU to itself."""
     waited_s: float
     slack_s: float
     """What is left of the tightest bound."""
@@ -70,7 +70,8 @@ def wants(situation: Situation, policy: Policy) -> list[Want]:
     youngest = min((w.waited_s for w in found if w.up), default=math.inf)
     leave_s = _leaving_s(situation)
     marked = [_marked(w, leave_s, youngest + policy.patience_s) for w in found]
-    return sorted(marked, key=lambda w: _key(w, policy))
+    cover_s = max((r.drain_s for r in situation.residents.values()), default=0.0)
+    return sorted(marked, key=lambda w: _key(w, cover_s, policy))
 
 
 def _by_engine(situation: Situation) -> Iterable[tuple[EngineFigures, list[Demand]]]:
@@ -91,7 +92,7 @@ def _want(engine: EngineFigures, situation: Situation, demand: list[Demand]) -> 
         resident=resident,
         demand=tuple(demand),
         up_s=engine.up_s(resident.tier),
-        work_s=sum(d.units * d.tokens for d in demand) / engine.tokens_s,
+        work_s=sum(d.units * d.tokens for d in demand) / engine.rate(sum(d.units for d in demand)),
         waited_s=max(d.waited_s for d in demand),
         slack_s=min(d.bound_s - d.waited_s for d in demand),
     )
@@ -101,12 +102,17 @@ def _ours(found: list[Want], situation: Situation, policy: Policy) -> list[Want]
     """Without what others hold; and without what was placed elsewhere, while there is own work."""
     free = [w for w in found if w.name not in situation.held or w.resident.tier > Tier.STOPPED]
     if situation.assigned is not None:
-        own = [w for w in free if w.name in situation.assigned or w.up]
+        own = [w for w in found if w.name in situation.assigned and (w in free or _pays(w))]
+        own += [w for w in free if w.up and w not in own]
         free = own or free
     if free or not policy.help:
         return free
-    # Joining saves time if loading is over well before the holder would be done alone.
-    return [w for w in found if w.work_s > 2 * w.up_s]
+    return [w for w in found if _pays(w)]
+
+
+def _pays(want: Want) -> bool:
+    """Joining the GPU that holds it: loading is over well before that would be done alone."""
+    return want.work_s > 2 * want.up_s
 
 
 def _leaving_s(situation: Situation) -> float:
@@ -129,13 +135,14 @@ def _marked(want: Want, leave_s: float, aged_s: float) -> Want:
     return replace(want, presses=True)
 
 
-def _key(want: Want, policy: Policy) -> tuple[float | str, ...]:
+def _key(want: Want, cover_s: float, policy: Policy) -> tuple[float | str, ...]:
     if want.presses:
         return (0, want.slack_s, -want.waited_s, want.name)
     age = -math.floor(want.waited_s / policy.patience_s)
     if want.up:
         return (1, want.resident.running == 0, age, *_johnson(want), want.name)
-    return (2, not want.online, age, *_johnson(want), want.name)
+    outlasts = want.up_s + 2 * want.work_s > cover_s  # they would share the GPU
+    return (2, not want.online, age, outlasts, *_johnson(want), want.name)
 
 
 def _johnson(want: Want) -> tuple[float, float]:
