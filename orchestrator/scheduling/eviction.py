@@ -34,14 +34,22 @@ class Eviction:
         self._rank = {name: index for index, name in enumerate(order)}
         self._policy = policy
 
-    def victims(self, target: EngineFigures, staying: Collection[str]) -> tuple[str, ...] | None:
-        """Who must leave for ``target``, nobody of ``staying``; None if that is not enough."""
+    def victims(
+        self, target: EngineFigures, staying: Collection[str], *, hurry: bool = True
+    ) -> tuple[str, ...] | None:
+        """Who must leave for ``target``, nobody of ``staying``; None if that is not enough.
+
+        In a ``hurry`` those come first who can leave at once.
+        """
         missing = self._missing(target)
         if missing <= 0:
             return ()
         leavers = [n for n in self._farthest() if n != target.name and n not in staying]
         awake = [n for n in leavers if Tier.AWAKE in (self._at(n).tier, self._at(n).moving)]
-        for candidates, keeps in ((awake, True), (leavers, False)):
+        # Better to stop sleepers that have no work than to wait for an engine that answers.
+        idle = [n for n in leavers if not self._at(n).busy and (n in awake or n not in self._rank)]
+        at_once = [([n for n in idle if n in awake], True), (idle, False)] if hurry else []
+        for candidates, keeps in (*at_once, (awake, True), (leavers, False)):
             freed = {name: self._freed(name, keeps=keeps) for name in candidates}
             if sum(freed.values()) >= missing:
                 return _fewest(candidates, freed, missing)

@@ -84,13 +84,14 @@ def place(
     job = _job(cluster, demand, tiers or {})
     part = _longest_first(job)
     solved = _solve(job) if job.load_s.size <= LARGEST else None
-    better = solved is not None and job.finish_s(solved).max() <= job.finish_s(part).max()
-    chosen = solved if better and solved is not None else part
+    chosen = part
+    if solved is not None and job.finish_s(solved).max() <= job.finish_s(part).max():
+        chosen = solved
     parts = {
         gpu: {e: float(chosen[i, g]) for i, e in enumerate(job.engines) if chosen[i, g] > 0}
         for g, gpu in enumerate(job.gpus)
     }
-    return Placement(parts, float(job.finish_s(chosen).max(initial=0.0)), better)
+    return Placement(parts, float(job.finish_s(chosen).max(initial=0.0)), chosen is solved)
 
 
 def _job(

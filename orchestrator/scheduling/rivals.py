@@ -88,7 +88,7 @@ def _make_way(world: World, machine: Machine, target: EngineFigures) -> Step:
     if situation.moving:
         return Wait()
     eviction = Eviction(situation, (), Policy())
-    victims = eviction.victims(target, ())
+    victims = eviction.victims(target, (), hurry=False)
     if victims is None or any(situation.residents[name].busy for name in victims):
         return Wait()
     if victims:
