@@ -100,6 +100,8 @@ def _entrant(
             leaving = eviction.victims(want.figures, staying)
             if leaving is not None:
                 return want, leaving
+            if want.presses:  # nobody smaller may slip in before it
+                break
     return None, ()
 
 

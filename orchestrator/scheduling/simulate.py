@@ -22,6 +22,9 @@ from orchestrator.scheduling.workload import Request, Waiting, in_order
 STEPS_PER_EVENT = 100_000
 """A planner that takes more steps at one moment goes round in circles."""
 
+EVENTS_PER_REQUEST = 100
+"""A planner that needs more moments than this, and a few, gets nothing done."""
+
 STUCK = "nothing can happen any more, and {waiting} requests wait: does every engine fit its GPU?"
 
 
@@ -109,7 +112,9 @@ def simulate(cluster: Cluster, requests: Sequence[Request], decide: Decide) -> O
     plan: list[Entry] = []
     begun: dict[int, float] = {}
     done: dict[int, float] = {}
-    while len(done) < len(requests):
+    for _ in range(10_000 + EVENTS_PER_REQUEST * len(requests)):
+        if len(done) == len(requests):
+            return _outcome(world, plan, begun, done)
         while coming and coming[0].arrives_s <= world.now_s + 1e-9:
             world.waiting.add(coming.popleft())
         wake_s = min(_drive(world, machine, decide, plan, begun) for machine in machines)
@@ -122,7 +127,7 @@ def simulate(cluster: Cluster, requests: Sequence[Request], decide: Decide) -> O
         for machine in machines:
             machine.advance(by_s)
             done.update((request.id, world.now_s) for request in machine.finish(world.now_s))
-    return _outcome(world, plan, begun, done)
+    raise ValueError(f"{len(requests) - len(done)} requests are never done")
 
 
 def _drive(
