@@ -42,7 +42,7 @@ def plan(
 
 
 def _show(name: str, found: Comparison) -> None:
-    columns = ["", "makespan s", "×", "loads", "cold", "full", "generating", "loading"]
+    columns = ["", "makespan s", "×", "loads", "cold", "full"]
     online = any(row.mean_wait_s is not None for row in found.rows)
     columns += ["wait s", "p95 s", "late"] if online else []
     rows = [_cells(row, online) for row in found.rows]
@@ -60,15 +60,10 @@ def _show(name: str, found: Comparison) -> None:
 
 def _cells(row: Row, online: bool) -> list[str]:
     cells = [row.name, f"{row.makespan_s:,.0f}", f"{row.factor:.2f}", str(row.loads)]
-    cells += [str(row.cold_loads)]
-    cells += [_percent(part) for part in (row.useful, row.generating, row.loading)]
+    cells += [str(row.cold_loads), f"{sum(row.useful.values()) / len(row.useful):.0%}"]
     if online:
         cells += [f"{row.mean_wait_s or 0:.1f}", f"{row.p95_wait_s or 0:.1f}", str(row.late)]
     return cells
-
-
-def _percent(shares: Any) -> str:
-    return f"{sum(shares.values()) / len(shares):.0%}"
 
 
 def _step(entry: Entry) -> list[str]:

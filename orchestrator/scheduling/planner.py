@@ -48,7 +48,7 @@ from orchestrator.scheduling.policy import Policy
 from orchestrator.scheduling.residency import Tier
 from orchestrator.scheduling.situation import Demand, Resident, Situation
 from orchestrator.scheduling.steps import Move, Run, Step, Wait
-from orchestrator.scheduling.wants import Want, wants
+from orchestrator.scheduling.wants import Want, leaving_s, wants
 
 __all__ = [
     "Cluster",
@@ -69,6 +69,9 @@ __all__ = [
 
 DEFAULT = Policy()
 
+TICK_S = 0.1
+"""The shortest time to wait: estimates of drains move with the clock, and must not be chased."""
+
 
 def next_step(situation: Situation, policy: Policy = DEFAULT) -> Step:
     """What this GPU should begin now, beside what it is doing; see the module's text."""
@@ -79,13 +82,13 @@ def next_step(situation: Situation, policy: Policy = DEFAULT) -> Step:
     if run is not None:
         return run
     if target is None or situation.moving:
-        return Wait(_until_s(situation, ordered, policy))
+        return Wait(_until_s(situation, ordered))
     if not leaving:
         return Move(target.name, Tier.AWAKE)
     idle = [name for name in leaving if not situation.residents[name].busy]
     if idle:
         return eviction.move(idle[0], target.figures, leaving)
-    return Wait(_until_s(situation, ordered, policy))
+    return Wait(_until_s(situation, ordered))
 
 
 def _entrant(
@@ -137,18 +140,16 @@ def _run(ordered: Sequence[Want], leaving: Sequence[str]) -> Run | None:
     return None
 
 
-def _until_s(situation: Situation, ordered: Sequence[Want], policy: Policy) -> float | None:
-    """When time alone may change the decision."""
-    return min((s for s in _moments(situation, ordered, policy) if s > 0), default=None)
+def _until_s(situation: Situation, ordered: Sequence[Want]) -> float | None:
+    """When time alone may change the decision: somebody presses, or a turn is over."""
+    moments = [s for s in _moments(situation, ordered) if s > 0]
+    return max(TICK_S, min(moments)) if moments else None
 
 
-def _moments(situation: Situation, ordered: Sequence[Want], policy: Policy) -> Iterator[float]:
+def _moments(situation: Situation, ordered: Sequence[Want]) -> Iterator[float]:
+    leave_s = leaving_s(situation)
     for want in ordered:
-        if want.up:
-            if want.online:
-                yield want.figures.load_s - want.resident.awake_s
-            continue
-        if math.isfinite(want.slack_s):
-            yield want.slack_s - want.up_s
-        if math.isfinite(early := _early_s(ordered, want, policy)):
-            yield early
+        if not want.up and math.isfinite(want.slack_s):
+            yield want.slack_s - want.up_s - leave_s
+        elif want.resident.serves and want.online:
+            yield want.figures.load_s - want.resident.awake_s

@@ -122,7 +122,7 @@ def simulate(cluster: Cluster, requests: Sequence[Request], decide: Decide) -> O
         arrival_s = coming[0].arrives_s - world.now_s if coming else math.inf
         if min(after_s, arrival_s, wake_s) == math.inf:
             raise ValueError(STUCK.format(waiting=len(requests) - len(done)))
-        by_s = max(0.0, min(after_s, arrival_s, max(wake_s, 1e-3)))
+        by_s = max(0.0, min(after_s, arrival_s, wake_s))
         world.now_s += by_s
         for machine in machines:
             machine.advance(by_s)

@@ -68,7 +68,7 @@ def wants(situation: Situation, policy: Policy) -> list[Want]:
     ]
     found = _ours(found, situation, policy)
     youngest = min((w.waited_s for w in found if w.up), default=math.inf)
-    leave_s = _leaving_s(situation)
+    leave_s = leaving_s(situation)
     marked = [_marked(w, leave_s, youngest + policy.patience_s) for w in found]
     cover_s = max((r.drain_s for r in situation.residents.values()), default=0.0)
     return sorted(marked, key=lambda w: _key(w, cover_s, policy))
@@ -115,7 +115,7 @@ def _pays(want: Want) -> bool:
     return want.work_s > 2 * want.up_s
 
 
-def _leaving_s(situation: Situation) -> float:
+def leaving_s(situation: Situation) -> float:
     """How long it takes at most until somebody has made room."""
     known = situation.figures()
     return max(

@@ -205,9 +205,7 @@ def test_two_streams_that_overload_the_gpu_take_turns() -> None:
     """Both engines fill the GPU; each keeps its turn as long as its loading took."""
     pair = tuple(EngineFigures(n, gpu_gb=80, load_s=30, sleeps=False) for n in ("a", "b"))
     cluster = Cluster(pair, (Gpu("g", 80),))
-    stream = [
-        Request(i, "ab"[i % 2], 4000, i * 0.5, online=True, bound_s=1.0) for i in range(800)
-    ]
+    stream = [Request(i, "ab"[i % 2], 4000, i * 0.5, online=True, bound_s=1.0) for i in range(800)]
     outcome = simulate(cluster, stream, ours())
     generating = outcome.use["g"].generating
     assert len(engines_loaded(outcome)) < 40
