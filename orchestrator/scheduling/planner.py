@@ -95,11 +95,12 @@ def _entrant(
     situation: Situation, ordered: Sequence[Want], eviction: Eviction, policy: Policy
 ) -> tuple[Want | None, tuple[str, ...]]:
     """The engine to be loaded next, and who leaves for it."""
-    staying = {want.name for want in ordered if want.up and _in_its_turn(want)}
+    up = [want for want in ordered if want.up]
+    staying = {want.name for want in up if _in_its_turn(want)}
     for want in ordered:
         if want.up:
             staying.add(want.name)
-        elif want.presses or want.online or _early_s(ordered, want, policy) <= 0:
+        elif want.presses or want.online or _early_s(up, want, policy) <= 0:
             leaving = eviction.victims(want.figures, staying)
             if leaving is not None:
                 return want, leaving
@@ -116,13 +117,11 @@ def _in_its_turn(want: Want) -> bool:
     return want.online and want.resident.awake_s < want.figures.load_s
 
 
-def _early_s(ordered: Sequence[Want], want: Want, policy: Policy) -> float:
-    """How much too early it is to load ``want``, while others are served: 0 or less is time."""
-    up = [other for other in ordered if other.up]
+def _early_s(up: Sequence[Want], want: Want, policy: Policy) -> float:
+    """How much too early it is to load ``want``, while ``up`` have work: 0 or less is time."""
     if len(up) > 1:
         return math.inf
-    left = sum(other.work_s for other in up)
-    return left - policy.prefetch * want.up_s if up else 0.0
+    return sum(other.work_s for other in up) - policy.prefetch * want.up_s if up else 0.0
 
 
 def _run(ordered: Sequence[Want], leaving: Sequence[str]) -> Run | None:

@@ -63,7 +63,7 @@ def _one(world: World, machine: Machine) -> Step:
 
 def _up(machine: Machine, engine: str) -> bool:
     process = machine.processes[engine]
-    return Tier.AWAKE in (process.moving or process.tier, process.moving)
+    return (process.tier if process.moving is None else process.moving) is Tier.AWAKE
 
 
 def _on(machine: Machine, engine: str, head: Request) -> Step:

@@ -41,22 +41,16 @@ class Want:
     waited_s: float
     slack_s: float
     """What is left of the tightest bound."""
+    up: bool
+    """Awake, or on its way there."""
+    online: bool
+    """Some of it is online work."""
     presses: bool = False
 
     @property
     def name(self) -> str:
         """The engine's name."""
         return self.figures.name
-
-    @property
-    def online(self) -> bool:
-        """Some of it is online work."""
-        return self.demand[0].online
-
-    @property
-    def up(self) -> bool:
-        """Awake, or on its way there."""
-        return self.resident.serves or self.resident.moving is Tier.AWAKE
 
 
 def wants(situation: Situation, policy: Policy) -> list[Want]:
@@ -80,21 +74,31 @@ def _by_engine(situation: Situation) -> Iterable[tuple[EngineFigures, list[Deman
         if demand.units > 0:
             waiting.setdefault(demand.expert, []).append(demand)
     for engine in situation.engines:
-        if theirs := [d for expert in engine.experts for d in waiting.get(expert, ())]:
+        theirs = [d for expert in engine.experts if expert in waiting for d in waiting[expert]]
+        if theirs:
             yield engine, theirs
 
 
 def _want(engine: EngineFigures, situation: Situation, demand: list[Demand]) -> Want:
     resident = situation.residents.get(engine.name, STOPPED)
-    demand.sort(key=lambda d: (not d.online, d.bound_s - d.waited_s, -d.waited_s, d.expert))
+    if len(demand) > 1:
+        demand.sort(key=lambda d: (not d.online, d.bound_s - d.waited_s, -d.waited_s, d.expert))
+    units, tokens, waited_s, slack_s = 0, 0.0, 0.0, math.inf
+    for d in demand:
+        units += d.units
+        tokens += d.units * d.tokens
+        waited_s = max(waited_s, d.waited_s)
+        slack_s = min(slack_s, d.bound_s - d.waited_s)
     return Want(
         figures=engine,
         resident=resident,
         demand=tuple(demand),
         up_s=engine.up_s(resident.tier),
-        work_s=sum(d.units * d.tokens for d in demand) / engine.rate(sum(d.units for d in demand)),
-        waited_s=max(d.waited_s for d in demand),
-        slack_s=min(d.bound_s - d.waited_s for d in demand),
+        work_s=tokens / engine.rate(units),
+        waited_s=waited_s,
+        slack_s=slack_s,
+        up=resident.serves or resident.moving is Tier.AWAKE,
+        online=demand[0].online,
     )
 
 
