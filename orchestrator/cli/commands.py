@@ -1,4 +1,4 @@
-"""Every command.  All but `serve`, `up`, `down`, `db`, `eval`, `jobs` and imports ask a server."""
+"""Every command.  Most ask a server; those that serve, evaluate, plan or import need none."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from orchestrator.cli.bring_up import bring_up
 from orchestrator.cli.evals import eval_app
 from orchestrator.cli.jobs import jobs_app
 from orchestrator.cli.options import AsJson, ConfigFile, the_client, the_settings
+from orchestrator.cli.plan import plan
 from orchestrator.cli.skills import skills_app
 from orchestrator.client import Client
 
@@ -28,6 +29,7 @@ app.add_typer(skills_app, name="skills")
 app.add_typer(db_app, name="db")
 app.add_typer(eval_app, name="eval")
 app.add_typer(jobs_app, name="jobs")
+app.command()(plan)
 
 Model = Annotated[str, typer.Option(help="coterie, coterie/STRATEGY, or an expert's name.")]
 
