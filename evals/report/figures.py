@@ -1,0 +1,285 @@
+"""Every figure of a report, from a run's results.  Pure; what each means: docs/reports.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+
+import numpy as np
+
+from coterie.errors import ConfigurationError
+from evals.compare import by_item, check_alike, run_names
+from evals.report.baselines import Bench, Kind, Row, System, alone, baselines
+from evals.report.evidence import gather
+from evals.report.expert_figures import ExpertFigures, expert_figures
+from evals.results import Call, ItemResult, RunInfo, RunResult
+from evals.spending import Unit, spent_on, unit_of
+from evals.stats import Calibration, Rate, calibration, rate
+
+BINS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The run in a few numbers.
+
+    A parked item has no answer and counts as wrong.  ``unparsed`` items were answered, but nothing
+    could be read from the answer; ``answers`` counts the experts' own, ``unread`` those of them
+    nothing could be read from.  ``cost`` is the mean of a question in ``unit``, as if nothing had
+    been stored before; ``cost_usd`` and ``paid_usd`` are sums, the latter without reused answers.
+    """
+
+    accuracy: Rate
+    parked: int
+    unparsed: int
+    answers: int
+    unread: int
+    calls: float
+    most_calls: int
+    unit: Unit
+    cost: float
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float
+    paid_usd: float
+    reused: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryFigures:
+    """One of the task's categories; ``calls`` and ``cost`` are means of a question."""
+
+    category: str
+    accuracy: Rate
+    parked: int
+    unparsed: int
+    calls: float
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where time went: seconds, and their share of all stages'."""
+
+    name: str
+    seconds: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An item nobody could answer, and why."""
+
+    item: str
+    category: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run's report; ``systems`` begins with the run itself.
+
+    ``expected`` is the calibration of the success that routes foretold, ``agreement`` of the
+    agreement of votes; None where a run has none.
+    """
+
+    info: RunInfo
+    summary: Summary
+    systems: tuple[System, ...]
+    experts: tuple[ExpertFigures, ...]
+    categories: tuple[CategoryFigures, ...]
+    expected: Calibration | None
+    agreement: Calibration | None
+    stages: tuple[Stage, ...]
+    parked: tuple[Parked, ...]
+    notes: tuple[str, ...]
+
+
+def report(
+    run: RunResult, others: Sequence[RunResult] = (), *, validation: RunResult | None = None
+) -> Report:
+    """The figures of ``run``.
+
+    ``others`` are runs of the same task and split to compare it with; where they asked experts that
+    this run did not ask, baselines use those answers.  On ``validation``, a run of other questions
+    that everybody was asked, the best single expert and the static mix are chosen.  Raises
+    :class:`ConfigurationError` for runs of something else.
+    """
+    check_alike([run, *others])
+    for one in (run, *others):
+        by_item(one)
+    if validation is not None and validation.info.task != run.info.task:
+        raise ConfigurationError(
+            f"run {validation.info.id!r} is of the task {validation.info.task!r}: experts for "
+            f"{run.info.task!r} can be chosen on a run of that task only"
+        )
+    summary = _summary(run, unit_of([run, *others]))
+    bench, notes = _bench(run, others, validation, summary)
+    return Report(
+        run.info,
+        summary,
+        _systems(run, others, bench, summary),
+        expert_figures(run, summary.unit),
+        _categories(run.items, summary.unit),
+        _calibration(run.items, [item.expected for item in run.items]),
+        _calibration(run.items, [item.agreement for item in run.items]),
+        _stages(run.info),
+        tuple(Parked(i.item, i.category, i.error) for i in run.items if i.error is not None),
+        notes,
+    )
+
+
+def _summary(run: RunResult, unit: Unit) -> Summary:
+    calls = [call for item in run.items for call in item.calls]
+    answers = [call for call in calls if call.role == "answer"]
+    n = len(run.items) or 1
+    return Summary(
+        accuracy=rate([item.correct for item in run.items]),
+        parked=sum(item.error is not None for item in run.items),
+        unparsed=_unparsed(run.items),
+        answers=len(answers),
+        unread=sum(call.extracted is None for call in answers),
+        calls=len(calls) / n,
+        most_calls=max((len(item.calls) for item in run.items), default=0),
+        unit=unit,
+        cost=sum(spent_on(item, unit) for item in run.items) / n,
+        prompt_tokens=sum(call.prompt_tokens for call in calls),
+        completion_tokens=sum(call.completion_tokens for call in calls),
+        cost_usd=_dollars(calls),
+        paid_usd=_dollars(call for call in calls if not call.reused),
+        reused=sum(call.reused for call in calls),
+        seconds=_wall(run.info),
+    )
+
+
+def _unparsed(items: Iterable[ItemResult]) -> int:
+    return sum(item.extracted is None and item.error is None for item in items)
+
+
+def _dollars(calls: Iterable[Call]) -> float:
+    return float(sum(call.cost_usd for call in calls))
+
+
+def _wall(info: RunInfo) -> float | None:
+    """Seconds from start to end; None where either is not known."""
+    try:
+        start, end = (datetime.fromisoformat(t) for t in (info.started, info.finished or ""))
+        return (end - start).total_seconds()
+    except (ValueError, TypeError):
+        return None
+
+
+def _bench(
+    run: RunResult, others: Sequence[RunResult], validation: RunResult | None, summary: Summary
+) -> tuple[Bench, tuple[str, ...]]:
+    chosen_by, chosen_on, notes = None, "these very questions, which flatters it", []
+    if validation is not None:
+        chosen_by = _accuracies(validation, run.info.experts)
+        chosen_on = f"{validation.info.split or 'another split'} ({validation.info.id})"
+        if twice := len(by_item(validation).keys() & by_item(run).keys()):
+            notes.append(
+                f"{twice} of the questions the best single expert was chosen on are among these: "
+                "it is flattered by them"
+            )
+    evidence = gather(run, others, summary.unit)
+    right = np.array([item.correct for item in run.items], dtype=bool)
+    bench = Bench(
+        right, summary.cost, evidence, chosen_by, chosen_on, run.info.seed % 2**32
+    )  # fmt: skip
+    if run.items and not alone(bench):
+        notes.append(
+            "no expert answered (nearly) all of these questions on its own here, so that no "
+            "baseline can be computed: add a run that asks everybody"
+        )
+    return bench, tuple(notes)
+
+
+def _accuracies(run: RunResult, experts: Sequence[str]) -> Row:
+    """(e) each expert's accuracy over ``run``, a missing answer counting as wrong."""
+    right = dict.fromkeys(experts, 0)
+    for item in run.items:
+        seen = {c.expert: c.correct for c in reversed(item.calls) if c.role == "answer"}
+        for name in seen.keys() & right.keys():
+            right[name] += bool(seen[name])
+    return np.array([right[name] for name in experts], dtype=float) / max(1, len(run.items))
+
+
+def _systems(
+    run: RunResult, others: Sequence[RunResult], bench: Bench, summary: Summary
+) -> tuple[System, ...]:
+    names = run_names([one.info for one in (run, *others)])
+    mine = System(names[0], Kind.RUN, summary.accuracy, summary.cost, summary.calls)
+    more = [
+        _other(bench, run, other, name, summary.unit)
+        for other, name in zip(others, names[1:], strict=True)
+    ]
+    return (mine, *baselines(bench), *_asked_ceiling(bench, run, summary), *alone(bench), *more)
+
+
+def _asked_ceiling(bench: Bench, run: RunResult, summary: Summary) -> tuple[System, ...]:
+    """What the best possible vote would make of the answers that were asked for."""
+    rows = [[c.correct for c in item.calls if c.role == "answer"] for item in run.items]
+    if not rows or any(grade is None for row in rows for grade in row) or summary.most_calls < 2:
+        return ()
+    row = np.array([float(any(grades)) for grades in rows])
+    note = "whoever of those asked was right believed"
+    return (
+        bench.system(
+            "any asked right", Kind.CEILING, row, cost=summary.cost, calls=summary.calls, note=note
+        ),
+    )
+
+
+def _other(bench: Bench, run: RunResult, other: RunResult, name: str, unit: Unit) -> System:
+    items = by_item(other)
+    row = np.array([float(items[i.item].correct) if i.item in items else np.nan for i in run.items])
+    shared = [items[i.item] for i in run.items if i.item in items]
+    n = len(shared) or 1
+    return bench.system(
+        name,
+        Kind.OTHER,
+        row,
+        cost=sum(spent_on(item, unit) for item in shared) / n,
+        calls=sum(len(item.calls) for item in shared) / n,
+        note=f"run {other.info.id}",
+    )
+
+
+def _categories(items: Sequence[ItemResult], unit: Unit) -> tuple[CategoryFigures, ...]:
+    """The largest first."""
+    found: dict[str, list[ItemResult]] = {}
+    for item in items:
+        found.setdefault(item.category, []).append(item)
+    return tuple(
+        CategoryFigures(
+            name,
+            rate([item.correct for item in rows]),
+            sum(item.error is not None for item in rows),
+            _unparsed(rows),
+            sum(len(item.calls) for item in rows) / len(rows),
+            sum(spent_on(item, unit) for item in rows) / len(rows),
+        )
+        for name, rows in sorted(found.items(), key=lambda row: (-len(row[1]), row[0]))
+    )
+
+
+def _calibration(
+    items: Sequence[ItemResult], foretold: Sequence[float | None]
+) -> Calibration | None:
+    """Of answered items only: a route foretells whether an answer is right, not outages."""
+    pairs = [
+        (min(1.0, max(0.0, chance)), item.correct)
+        for item, chance in zip(items, foretold, strict=True)
+        if chance is not None and isfinite(chance) and item.error is None
+    ]
+    return calibration([p for p, _ in pairs], [right for _, right in pairs], bins=BINS)
+
+
+def _stages(info: RunInfo) -> tuple[Stage, ...]:
+    """The longest first."""
+    whole = sum(info.seconds.values()) or 1.0
+    ordered = sorted(info.seconds.items(), key=lambda stage: (-stage[1], stage[0]))
+    return tuple(Stage(name, seconds, seconds / whole) for name, seconds in ordered)
