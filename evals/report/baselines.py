@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from evals.report.evidence import Evidence
 from evals.stats import Difference, McNemar, Rate, mcnemar, paired_difference, wilson
 
+BEST = "best single: "
+"""What the best single expert's name begins with."""
+
 Row = NDArray[np.float64]
 """(q) a chance of being right on each item; NaN where it is not known."""
 
@@ -128,14 +131,18 @@ def _expert(
     return bench.system(name, kind, row, cost=cost, calls=1.0, note=note)
 
 
+def best_single(bench: Bench) -> int | None:
+    """The column of the expert a sensible person would ask: the best on other questions, if there
+    are any; None where nobody can be compared."""
+    scores = np.nan_to_num(_scores(bench), nan=-1.0)
+    return max(_comparable(bench.evidence), key=lambda c: (scores[c], -c), default=None)
+
+
 def _best_single(bench: Bench) -> System | None:
-    """The expert a sensible person would ask: the best on other questions, if there are any."""
-    columns = _comparable(bench.evidence)
-    if not columns:
+    best = best_single(bench)
+    if best is None:
         return None
-    scores = _scores(bench)
-    best = max(columns, key=lambda c: (np.nan_to_num(scores[c], nan=-1.0), -c))
-    name = f"best single: {bench.evidence.experts[best]}"
+    name = f"{BEST}{bench.evidence.experts[best]}"
     return _expert(bench, best, Kind.BASELINE, name, f"chosen on {bench.chosen_on}")
 
 
@@ -219,7 +226,9 @@ def _mix(bench: Bench) -> System | None:
     row = share * evidence.right[:, first] + (1 - share) * evidence.right[:, second]
     cost = share * costs[one] + (1 - share) * costs[two]
     names = evidence.experts
-    note = f"{share:.0%} {names[first]}, else {names[second]}; chosen on {bench.chosen_on}"
+    parts = {names[first]: share, names[second]: 1 - share}
+    said = ", ".join(f"{part:.0%} {name}" for name, part in parts.items() if part > 0)
+    note = f"{said}; chosen on {bench.chosen_on}"
     return bench.system(
         "static mix at this cost", Kind.BASELINE, row, cost=cost, calls=1.0, note=note, drawn=True
     )

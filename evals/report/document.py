@@ -11,6 +11,8 @@ from dataclasses import fields, is_dataclass
 from math import isfinite
 from typing import Any
 
+import numpy as np
+
 from evals.compare import Comparison
 from evals.report.figures import Report
 from evals.results import RunResult
@@ -62,4 +64,6 @@ def plain(value: Any) -> Any:
         return {str(name): plain(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
     return None if isinstance(value, float) and not isfinite(value) else value

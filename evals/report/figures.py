@@ -11,7 +11,7 @@ import numpy as np
 
 from coterie.errors import ConfigurationError
 from evals.compare import by_item, check_alike, run_names
-from evals.report.baselines import Bench, Kind, Row, System, alone, baselines
+from evals.report.baselines import Bench, Kind, Row, System, alone, baselines, best_single
 from evals.report.evidence import gather
 from evals.report.expert_figures import ExpertFigures, expert_figures
 from evals.results import Call, ItemResult, RunInfo, RunResult
@@ -50,10 +50,14 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class CategoryFigures:
-    """One of the task's categories; ``calls`` and ``cost`` are means of a question."""
+    """One of the task's categories; ``calls`` and ``cost`` are means of a question.
+
+    ``best_single`` is how the best single expert did on it, None where that is not known.
+    """
 
     category: str
     accuracy: Rate
+    best_single: Rate | None
     parked: int
     unparsed: int
     calls: float
@@ -123,7 +127,7 @@ def report(
         summary,
         _systems(run, others, bench, summary),
         expert_figures(run, summary.unit),
-        _categories(run.items, summary.unit),
+        _categories(run.items, summary.unit, bench),
         _calibration(run.items, [item.expected for item in run.items]),
         _calibration(run.items, [item.agreement for item in run.items]),
         _stages(run.info),
@@ -248,21 +252,36 @@ def _other(bench: Bench, run: RunResult, other: RunResult, name: str, unit: Unit
     )
 
 
-def _categories(items: Sequence[ItemResult], unit: Unit) -> tuple[CategoryFigures, ...]:
+def _categories(
+    items: Sequence[ItemResult], unit: Unit, bench: Bench
+) -> tuple[CategoryFigures, ...]:
     """The largest first."""
-    found: dict[str, list[ItemResult]] = {}
-    for item in items:
-        found.setdefault(item.category, []).append(item)
+    found: dict[str, list[int]] = {}
+    for row, item in enumerate(items):
+        found.setdefault(item.category, []).append(row)
+    ordered = sorted(found.items(), key=lambda category: (-len(category[1]), category[0]))
+    best = best_single(bench)
+    single = None if best is None else bench.evidence.right[:, best]
     return tuple(
-        CategoryFigures(
-            name,
-            rate([item.correct for item in rows]),
-            sum(item.error is not None for item in rows),
-            _unparsed(rows),
-            sum(len(item.calls) for item in rows) / len(rows),
-            sum(spent_on(item, unit) for item in rows) / len(rows),
+        _category(
+            name, [items[row] for row in rows], unit, None if single is None else single[rows]
         )
-        for name, rows in sorted(found.items(), key=lambda row: (-len(row[1]), row[0]))
+        for name, rows in ordered
+    )
+
+
+def _category(
+    name: str, items: Sequence[ItemResult], unit: Unit, single: Row | None
+) -> CategoryFigures:
+    known = None if single is None else single[~np.isnan(single)] == 1
+    return CategoryFigures(
+        category=name,
+        accuracy=rate([item.correct for item in items]),
+        best_single=None if known is None or not len(known) else rate(known),
+        parked=sum(item.error is not None for item in items),
+        unparsed=_unparsed(items),
+        calls=sum(len(item.calls) for item in items) / len(items),
+        cost=sum(spent_on(item, unit) for item in items) / len(items),
     )
 
 
