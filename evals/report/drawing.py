@@ -9,26 +9,26 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-
-from coterie.errors import CoterieError
-from evals.report.plots import Spec
+from pathlib import Path
+from typing import Any
 
 ADVICE = "pip install 'coterie[report]'"
 
 
-class DrawingFailed(CoterieError):
+class DrawingFailed(RuntimeError):
     """There are no pictures; the message says why, and what to do."""
 
 
-def draw(specs: Sequence[Spec], *, timeout_s: float = 120.0) -> list[str]:
+def draw(specs: Sequence[Mapping[str, Any]], *, timeout_s: float = 120.0) -> list[str]:
     """An SVG document for each specification; raises :class:`DrawingFailed`."""
     if not specs:
         return []
     if find_spec("vl_convert") is None:
         raise DrawingFailed(f"plots need vl-convert: {ADVICE}")
-    command = [sys.executable, "-m", __name__]
+    # By its path, and with nothing of the working directory: that may have an "evals" of its own.
+    command = [sys.executable, "-P", str(Path(__file__).with_name("vega.py"))]
     try:
         done = subprocess.run(  # noqa: S603 - our own module
             command, input=json.dumps(list(specs)).encode(), capture_output=True,
@@ -41,15 +41,3 @@ def draw(specs: Sequence[Spec], *, timeout_s: float = 120.0) -> list[str]:
         raise DrawingFailed(f"plots could not be drawn (exit status {done.returncode}): {told[0]}")
     drawn: list[str] = json.loads(done.stdout)
     return drawn
-
-
-def _draw_here() -> None:
-    import vl_convert
-
-    specs = json.load(sys.stdin)
-    drawn = [vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]) for spec in specs]
-    json.dump(drawn, sys.stdout)
-
-
-if __name__ == "__main__":
-    _draw_here()

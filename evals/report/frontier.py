@@ -65,7 +65,7 @@ def frontier(
     }  # fmt: skip
     words = [WORDS[k] for k in kinds]
     key = {"orient": "top", "title": None, "columns": 0 if width > NARROW else 3}
-    shown = key if legend else None
+    shown = key if legend and len(kinds) > 1 else None
     colour = {
         "field": "kind", "legend": shown,
         "scale": {"domain": words, "range": [f"var(--{k.value})" for k in kinds]},
@@ -136,7 +136,8 @@ def _line(points: Sequence[Point]) -> list[Spec]:
 def _labels(
     points: Sequence[Point], domain: Sequence[float], width: int, height: int, log: bool
 ) -> dict[str, list[Spec]]:
-    """Names beside the points, by their alignment, moved apart where they would overlap.
+    """Names beside the points, by their alignment, moved apart where they would overlap, and left
+    out where there is no room.
 
     On a phone, and where there are many, experts are told by pointing at them.
     """
@@ -152,26 +153,29 @@ def _labels(
         for p, place in zip(points, everybody, strict=True)
     ]
     found: dict[str, list[Spec]] = {"left": [], "right": []}
-    ordered = sorted(zip(shown, across, strict=True), key=lambda row: row[0].accuracy.mean)
-    for point, place in ordered:
+    order = list(WORDS)
+    ranked = sorted(zip(shown, across, strict=True), key=lambda row: order.index(row[0].kind))
+    for point, place in ranked:
         text = point.name if len(point.name) <= 30 else f"{point.name[:29]}…"
         side = "left" if place < 0.6 * (width - 110) else "right"
         long = LETTER_WIDTH * len(text) + GAP
         begin, end = (place + GAP, place + long) if side == "left" else (place - long, place - GAP)
         level = _free(taken, begin, end, point.accuracy.mean / per_pixel)
-        taken.append((begin, end, level))
-        found[side].append({"x": point.cost, "y": level * per_pixel, "text": text})
+        if level is not None:
+            taken.append((begin, end, level))
+            found[side].append({"x": point.cost, "y": level * per_pixel, "text": text})
     return found
 
 
 def _free(
     taken: Sequence[tuple[float, float, float]], begin: float, end: float, at: float
-) -> float:
-    """The level nearest to ``at`` where a label from ``begin`` to ``end`` touches nothing."""
+) -> float | None:
+    """The level nearest to ``at`` where a label from ``begin`` to ``end`` touches nothing; None if
+    that is so far off that nobody would know whose label it is."""
     near = [level for left, right, level in taken if left < end and begin < right]
-    moves = sorted((step * LINE_HEIGHT / 2 for step in range(-12, 13)), key=abs)
+    moves = sorted((step * LINE_HEIGHT / 4 for step in range(-6, 7)), key=abs)
     free = (at + m for m in moves if all(abs(at + m - level) >= LINE_HEIGHT for level in near))
-    return next(free, at)
+    return next(free, None)
 
 
 def _positions(

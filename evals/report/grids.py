@@ -36,7 +36,7 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table: ``words`` of its first columns are text, the others figures."""
+    """A table: ``words`` of its first columns are text, and one called "note"; the others figures."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -44,24 +44,36 @@ class Grid:
 
 
 def systems_grid(report: Report) -> Grid:
+    """How accurate every system is, and at what cost."""
     unit = report.summary.unit
     columns = (
-        "system", "what", "accuracy [95 %]", "questions", "this run is better by, points [95 %]",
-        "only the run right", "only it right", "McNemar p", "calls", COST_TITLES[unit], "note",
+        "system", "what", "accuracy [95 %]", "questions", "calls", COST_TITLES[unit], "note"
     )  # fmt: skip
-    return Grid(columns, tuple(_system(s, unit) for s in report.systems), words=2)
+    rows = (
+        (
+            legible(s.name), KINDS[s.kind], interval(s.accuracy), f"{s.accuracy.n:,}",
+            f"{s.calls:.2f}", money(s.cost, unit), legible(s.note, 300),
+        )
+        for s in report.systems
+    )  # fmt: skip
+    return Grid(columns, tuple(rows), words=2)
 
 
-def _system(s: System, unit: Unit) -> tuple[str, ...]:
-    against = ("–",) * 4
-    if s.versus is not None:
-        test = s.versus.mcnemar
-        counts = (str(test.only_a), str(test.only_b), p_value(test.p)) if test else ("–",) * 3
-        against = (points(s.versus.difference), *counts)
-    return (
-        legible(s.name), KINDS[s.kind], interval(s.accuracy), f"{s.accuracy.n:,}", *against,
-        f"{s.calls:.2f}", money(s.cost, unit), legible(s.note, 300),
+def differences_grid(report: Report) -> Grid:
+    """The run against every other system, on the questions both have."""
+    columns = (
+        "this run minus", "what", "points [95 %]", "questions", "only the run right",
+        "only the other right", "McNemar p",
     )  # fmt: skip
+    return Grid(columns, tuple(_difference(s) for s in report.systems if s.versus), words=2)
+
+
+def _difference(s: System) -> tuple[str, ...]:
+    assert s.versus is not None
+    test = s.versus.mcnemar
+    counts = (f"{test.only_a:,}", f"{test.only_b:,}", p_value(test.p)) if test else ("–",) * 3
+    gain = points(s.versus.difference)
+    return (legible(s.name), KINDS[s.kind], gain, f"{s.versus.n:,}", *counts)
 
 
 def categories_grid(report: Report) -> Grid:

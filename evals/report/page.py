@@ -103,9 +103,16 @@ def _environment() -> Environment:
         loader=PackageLoader("evals.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_safe,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _safe(value: object) -> object:
+    """Whatever text reaches the page is legible; markup is ours."""
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return legible(str(value), 10_000) if is_text else value
 
 
 def _own(name: str) -> str:

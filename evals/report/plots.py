@@ -132,7 +132,10 @@ def stacks(parts: Sequence[Part], width: int, title: str) -> Spec:
     kinds = {p.what: p.colour for p in parts}
     legend = {"orient": "top", "title": None, "columns": 0 if width > NARROW else 2}
     encoding = {
-        "x": {"field": "value", "type": "quantitative", "title": title, "stack": "zero", "axis": {"tickCount": 5}},
+        "x": {
+            "field": "value", "type": "quantitative", "title": title, "stack": "zero",
+            "axis": {"tickCount": 5},
+        },
         "color": {
             "field": "what", "scale": _colours(kinds), "legend": legend if len(kinds) > 1 else None
         },

@@ -110,7 +110,7 @@ def _differences(report: Report) -> Figure | None:
         "How much more accurate this run is, on the same questions. An interval that does not "
         "touch zero is coloured. Intervals and p-values are not corrected for their number."
     )
-    grid = grids.systems_grid(report)
+    grid = grids.differences_grid(report)
     return Figure("differences", "Against the alternatives", caption, wide, narrow, grid)
 
 

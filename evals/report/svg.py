@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from coterie.errors import CoterieError
-
 ELEMENTS = {"svg", "g", "path", "line", "rect", "circle", "text", "tspan", "defs", "clipPath"}
 ATTRIBUTES = {
     "aria-hidden", "aria-label", "clip-path", "cx", "cy", "d", "display", "dx", "dy", "fill",
@@ -23,7 +21,7 @@ REFERENCE = re.compile(r"url\(#(\w+)\)")
 OUTSIDE = re.compile(r"url\s*\(", re.IGNORECASE)
 
 
-class BadDrawing(CoterieError):
+class BadDrawing(ValueError):
     """What was drawn is not SVG."""
 
 

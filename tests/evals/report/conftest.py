@@ -74,6 +74,6 @@ def everybody_asked(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_run() -> Make:
     return everybody_asked
