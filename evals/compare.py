@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from coterie.errors import ConfigurationError
 from coterie.types import JSON
 from evals.results import ItemResult, RunInfo, RunResult
-from evals.spending import Unit, spent_on, unit_of
+from evals.spending import Unit, mean_calls, mean_spent, unit_of
 from evals.stats import Difference, McNemar, Rate, mcnemar, paired_difference, rate
 
 
@@ -149,8 +149,8 @@ def _side(name: str, run: RunResult, items: Sequence[ItemResult], unit: Unit) ->
         run.info.id,
         run.info.strategy,
         rate([item.correct for item in items]),
-        sum(len(item.calls) for item in items) / len(items),
-        sum(spent_on(item, unit) for item in items) / len(items),
+        mean_calls(items),
+        mean_spent(items, unit),
         sum(item.extracted is None and item.error is None for item in items),
         sum(item.error is not None for item in items),
         len(run.items) - len(items),

@@ -37,3 +37,13 @@ def spent(call: Call, unit: Unit) -> float:
 def spent_on(item: ItemResult, unit: Unit) -> float:
     """What all completions of an item cost."""
     return sum(spent(call, unit) for call in item.calls)
+
+
+def mean_spent(items: Sequence[ItemResult], unit: Unit) -> float:
+    """What an item costs on average; 0 without any."""
+    return sum(spent_on(item, unit) for item in items) / (len(items) or 1)
+
+
+def mean_calls(items: Sequence[ItemResult]) -> float:
+    """How many completions an item takes on average; 0 without any."""
+    return sum(len(item.calls) for item in items) / (len(items) or 1)

@@ -10,12 +10,12 @@ from math import isfinite
 import numpy as np
 
 from coterie.errors import ConfigurationError
-from evals.compare import by_item, check_alike, run_names
-from evals.report.baselines import Bench, Kind, Row, System, alone, baselines, best_single
-from evals.report.evidence import gather
+from evals.compare import by_item, check_alike
+from evals.report.baselines import Bench, Row, System, best_single
 from evals.report.expert_figures import ExpertFigures, expert_figures
+from evals.report.systems import bench_of, systems_of
 from evals.results import Call, ItemResult, RunInfo, RunResult
-from evals.spending import Unit, spent_on, unit_of
+from evals.spending import Unit, mean_calls, mean_spent, unit_of
 from evals.stats import Calibration, Rate, calibration, rate
 
 BINS = 10
@@ -120,14 +120,14 @@ def report(
             f"run {validation.info.id!r} is of the task {validation.info.task!r}: experts for "
             f"{run.info.task!r} can be chosen on a run of that task only"
         )
-    summary = _summary(run, unit_of([run, *others]))
-    bench, notes = _bench(run, others, validation, summary)
+    unit = unit_of([run, *others])
+    bench, notes = bench_of(run, others, validation, unit)
     return Report(
         run.info,
-        summary,
-        _systems(run, others, bench, summary),
-        expert_figures(run, summary.unit),
-        _categories(run.items, summary.unit, bench),
+        _summary(run, unit),
+        systems_of(run, others, bench, unit),
+        expert_figures(run, unit),
+        _categories(run.items, unit, bench),
         _calibration(run.items, [item.expected for item in run.items]),
         _calibration(run.items, [item.agreement for item in run.items]),
         _stages(run.info),
@@ -139,17 +139,16 @@ def report(
 def _summary(run: RunResult, unit: Unit) -> Summary:
     calls = [call for item in run.items for call in item.calls]
     answers = [call for call in calls if call.role == "answer"]
-    n = len(run.items) or 1
     return Summary(
         accuracy=rate([item.correct for item in run.items]),
         parked=sum(item.error is not None for item in run.items),
         unparsed=_unparsed(run.items),
         answers=len(answers),
         unread=sum(call.extracted is None for call in answers),
-        calls=len(calls) / n,
+        calls=mean_calls(run.items),
         most_calls=max((len(item.calls) for item in run.items), default=0),
         unit=unit,
-        cost=sum(spent_on(item, unit) for item in run.items) / n,
+        cost=mean_spent(run.items, unit),
         prompt_tokens=sum(call.prompt_tokens for call in calls),
         completion_tokens=sum(call.completion_tokens for call in calls),
         cost_usd=_dollars(calls),
@@ -174,82 +173,6 @@ def _wall(info: RunInfo) -> float | None:
         return (end - start).total_seconds()
     except (ValueError, TypeError):
         return None
-
-
-def _bench(
-    run: RunResult, others: Sequence[RunResult], validation: RunResult | None, summary: Summary
-) -> tuple[Bench, tuple[str, ...]]:
-    chosen_by, chosen_on, notes = None, "these very questions, which flatters it", []
-    if validation is not None:
-        chosen_by = _accuracies(validation, run.info.experts)
-        chosen_on = f"{validation.info.split or 'another split'} ({validation.info.id})"
-        if twice := len(by_item(validation).keys() & by_item(run).keys()):
-            notes.append(
-                f"{twice} of the questions the best single expert was chosen on are among these: "
-                "it is flattered by them"
-            )
-    evidence = gather(run, others, summary.unit)
-    right = np.array([item.correct for item in run.items], dtype=bool)
-    bench = Bench(
-        right, summary.cost, evidence, chosen_by, chosen_on, run.info.seed % 2**32
-    )  # fmt: skip
-    if run.items and not alone(bench):
-        notes.append(
-            "no expert answered (nearly) all of these questions on its own here, so that no "
-            "baseline can be computed: add a run that asks everybody"
-        )
-    return bench, tuple(notes)
-
-
-def _accuracies(run: RunResult, experts: Sequence[str]) -> Row:
-    """(e) each expert's accuracy over ``run``, a missing answer counting as wrong."""
-    right = dict.fromkeys(experts, 0)
-    for item in run.items:
-        seen = {c.expert: c.correct for c in reversed(item.calls) if c.role == "answer"}
-        for name in seen.keys() & right.keys():
-            right[name] += bool(seen[name])
-    return np.array([right[name] for name in experts], dtype=float) / max(1, len(run.items))
-
-
-def _systems(
-    run: RunResult, others: Sequence[RunResult], bench: Bench, summary: Summary
-) -> tuple[System, ...]:
-    names = run_names([one.info for one in (run, *others)])
-    mine = System(names[0], Kind.RUN, summary.accuracy, summary.cost, summary.calls)
-    more = [
-        _other(bench, run, other, name, summary.unit)
-        for other, name in zip(others, names[1:], strict=True)
-    ]
-    return (mine, *baselines(bench), *_asked_ceiling(bench, run, summary), *alone(bench), *more)
-
-
-def _asked_ceiling(bench: Bench, run: RunResult, summary: Summary) -> tuple[System, ...]:
-    """What the best possible vote would make of the answers that were asked for."""
-    rows = [[c.correct for c in item.calls if c.role == "answer"] for item in run.items]
-    if not rows or any(grade is None for row in rows for grade in row) or summary.most_calls < 2:
-        return ()
-    row = np.array([float(any(grades)) for grades in rows])
-    note = "whoever of those asked was right believed"
-    return (
-        bench.system(
-            "any asked right", Kind.CEILING, row, cost=summary.cost, calls=summary.calls, note=note
-        ),
-    )
-
-
-def _other(bench: Bench, run: RunResult, other: RunResult, name: str, unit: Unit) -> System:
-    items = by_item(other)
-    row = np.array([float(items[i.item].correct) if i.item in items else np.nan for i in run.items])
-    shared = [items[i.item] for i in run.items if i.item in items]
-    n = len(shared) or 1
-    return bench.system(
-        name,
-        Kind.OTHER,
-        row,
-        cost=sum(spent_on(item, unit) for item in shared) / n,
-        calls=sum(len(item.calls) for item in shared) / n,
-        note=f"run {other.info.id}",
-    )
 
 
 def _categories(
@@ -280,8 +203,8 @@ def _category(
         best_single=None if known is None or not len(known) else rate(known),
         parked=sum(item.error is not None for item in items),
         unparsed=_unparsed(items),
-        calls=sum(len(item.calls) for item in items) / len(items),
-        cost=sum(spent_on(item, unit) for item in items) / len(items),
+        calls=mean_calls(items),
+        cost=mean_spent(items, unit),
     )
 
 

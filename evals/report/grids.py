@@ -36,7 +36,7 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table: ``words`` of its first columns are text, and one called "note"; the others figures."""
+    """A table: its first ``words`` columns and one called "note" are text, the others figures."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
