@@ -16,8 +16,8 @@ class Call:
     """One completion that was used for an item.
 
     ``role`` is "answer" or "aggregate"; ``correct`` whether this expert's own answer was right,
-    None for an aggregation or where it was not graded; ``reused``: it was stored before this run
-    and cost nothing now.  Dollars, seconds.
+    None for an aggregation or where it was not graded; ``reused``: it was stored before this run,
+    and its price was not paid again.  Dollars, seconds.
     """
 
     expert: str

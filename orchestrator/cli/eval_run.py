@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,9 +13,8 @@ import typer
 from coterie.errors import ConfigurationError, CoterieError
 from orchestrator.cli import show, show_jobs
 from orchestrator.cli.options import ConfigFile, listed, the_settings
+from orchestrator.cli.runs import PAGE, load_runs, write
 from orchestrator.settings import Settings
-
-RESULTS = "run.json"
 
 
 def run(
@@ -42,13 +40,23 @@ def run(
         list[str] | None, typer.Option(help="NAME=VALUE, a knob of the policy; repeatable.")
     ] = None,
     file: Annotated[Path | None, typer.Option(help="The questions' file.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder that the results go to.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder that a report goes to.")] = None,
+    beside: Annotated[
+        list[str] | None, typer.Option(help="A run to draw beside this one; repeatable.")
+    ] = None,
+    validation: Annotated[
+        str | None, typer.Option(help="The run that the best single expert is chosen by.")
+    ] = None,
     config: ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
     """Run a task; one of the same options that is unfinished goes on where it stopped."""
     from coterie.types import Sampling, as_jsonable
     from orchestrator.jobs.job import JobSpec
+
+    settings = the_settings(config)
+    others = load_runs(settings, beside or ())  # what is wrong with them is told before, not after
+    best_by = load_runs(settings, [validation])[0] if validation else None
 
     spec = JobSpec(
         task if shots is None else _with(task, shots=shots),
@@ -63,37 +71,29 @@ def run(
         _knobs(policy or ()),
     )
     try:
-        job, result = asyncio.run(_run(the_settings(config), spec))
+        job, result = asyncio.run(_run(settings, spec))
     except KeyboardInterrupt:
         raise CoterieError("stopped: the same command goes on where it stopped") from None
-    written = as_jsonable(result)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(written, ensure_ascii=False, indent=1)
-        (out / RESULTS).write_text(text, encoding="utf-8")
+        write(result, out, others, best_by)
     if as_json:
-        show.as_json(written)
+        show.as_json(as_jsonable(result))
     else:
         show_jobs.outcome(job, result)
         if out is not None:
-            show.console.print(f"results are in {out / RESULTS}", markup=False)
+            show.console.print(f"report: {out / PAGE}", markup=False, soft_wrap=True)
 
 
 async def _run(settings: Settings, spec: Any) -> tuple[Any, Any]:
     from orchestrator.bootstrap import build
-    from orchestrator.jobs.outcome import run_result
+    from orchestrator.jobs.outcome import result_of
 
     async with build(settings) as parts:
         with show_jobs.watching(f"{spec.task} by {spec.strategy}") as tell:
             job = await parts.jobs.run(spec, tell)
         if job.state != "done":
             raise CoterieError(f"job {job.id} {job.state}: {job.error or 'it was cancelled'}")
-        results: list[Any] = []
-        after = -1
-        while found := await parts.jobs.results(job.id, after):
-            results += found.values()
-            after = max(found)
-    return job, run_result(job, results)
+        return job, await result_of(job, parts.jobs.results)
 
 
 def _with(task: str, **options: int) -> str:

@@ -14,13 +14,14 @@ import typer
 
 from coterie.errors import ConfigurationError
 from coterie.types import as_jsonable
-from orchestrator.cli import eval_run, show
+from orchestrator.cli import eval_run, runs, show
 from orchestrator.settings import Settings
 
 eval_app = typer.Typer(
     no_args_is_help=True, help="Does it work: strategies on recorded answers, or on new ones."
 )
 eval_app.command("run")(eval_run.run)
+eval_app.command("compare")(runs.compare)
 
 NO_LIMIT = sys.maxsize
 

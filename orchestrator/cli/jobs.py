@@ -12,6 +12,7 @@ import typer
 from coterie.types import as_jsonable
 from orchestrator.cli import show, show_jobs
 from orchestrator.cli.options import AsJson, the_settings
+from orchestrator.cli.runs import report
 
 jobs_app = typer.Typer(no_args_is_help=True, help="Tasks that run, and those that ran.")
 
@@ -59,6 +60,9 @@ def resume(id: Id) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+jobs_app.command("report")(report)
 
 
 def as_record(job: Any) -> dict[str, Any]:

