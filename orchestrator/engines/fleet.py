@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -22,6 +23,7 @@ from orchestrator.engines.managed import ManagedSettings, ManagedVllm, ProcessIn
 from orchestrator.engines.openai import OpenAIEngine
 from orchestrator.engines.orphans import reap
 from orchestrator.engines.placement import Placement, Plan, make_plan
+from orchestrator.engines.restart import NEVER
 from orchestrator.engines.retry import RetryPolicy
 from orchestrator.engines.target import Target
 from orchestrator.engines.vllm import VllmSpec
@@ -38,7 +40,7 @@ class Fleet:
     Used as ``async with Fleet(...)``: entering ends what an earlier run left behind, leaving ends
     every process.  ``client`` stays its owner's to close, after the fleet.  API keys are looked
     up by name in ``managed.environ``, at each :meth:`engine`.  The fleet keeps every managed engine
-    up; with ``on_demand`` it starts none by itself: ``residency`` says which are up.
+    up; with ``on_demand`` it starts none by itself, nor one that died: ``residency`` does.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class Fleet:
         on_demand: bool = False,
     ) -> None:
         self._client = client
-        self._managed = managed
+        self._managed = replace(managed, restart=NEVER) if on_demand else managed
         self._on_demand = on_demand
         self._clock = clock
         self._rng = rng

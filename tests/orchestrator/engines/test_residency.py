@@ -22,7 +22,7 @@ from orchestrator.engines.fleet import Fleet
 from orchestrator.engines.http import create_client
 from orchestrator.engines.managed import ManagedSettings
 from orchestrator.engines.residency import AllAwake, NodeResidency
-from orchestrator.engines.restart import NEVER, RestartPolicy
+from orchestrator.engines.restart import RestartPolicy
 from orchestrator.engines.retry import RetryPolicy
 from orchestrator.scheduling.residency import Residency, Tier
 from tests.imitation.answers import answer_tokens
@@ -84,7 +84,6 @@ def make_node(tmp_path: Path) -> MakeNode:
             tmp_path / "home",
             str(write_interpreter(tmp_path)),
             {"PATH": os.environ["PATH"]},
-            restart=NEVER,
             grace_s=2.0,
             starting_poll_s=0.02,
             healthy_poll_s=0.05,
