@@ -317,7 +317,7 @@ async def test_an_adapter_that_cannot_be_had_is_refused(served: Served, tmp_path
     assert (status, answer["error"]["message"]) == (404, "The lora adapter 'no' cannot be found.")
 
 
-# --- who may ask, and what is missing --------------------------------------------------------------
+# --- who may ask, and what is missing ----------------------------------------------------------
 
 
 async def test_control_is_refused_beyond_the_loopback(served: Served) -> None:
