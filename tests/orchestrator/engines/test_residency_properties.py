@@ -48,6 +48,7 @@ class LoopProcess:
         self._client = client
         self._server: Running | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
 
     @property
     def ready(self) -> bool:
@@ -80,9 +81,14 @@ class LoopProcess:
         self.pid = None
         starting, self._starting = self._starting, None
         if starting and self._server:
-            await asyncio.wait([starting])
-            self.core.die()
-            await self._server.stop()
+            self._ending = asyncio.create_task(self._end(starting, self._server))
+        if self._ending:
+            await asyncio.shield(self._ending)  # as a process, it ends whoever waits
+
+    async def _end(self, starting: asyncio.Task[None], server: Running) -> None:
+        await starting
+        self.core.die()
+        await server.stop()
 
     async def adopt(self, spec: VllmSpec) -> bool:
         return False
