@@ -16,6 +16,7 @@ from orchestrator.cli import show
 from orchestrator.cli.bring_up import bring_up
 from orchestrator.cli.evals import eval_app
 from orchestrator.cli.jobs import jobs_app
+from orchestrator.cli.gpu_check import gpu_check
 from orchestrator.cli.options import AsJson, ConfigFile, the_client, the_settings
 from orchestrator.cli.plan import plan
 from orchestrator.cli.skills import skills_app
@@ -30,6 +31,7 @@ app.add_typer(db_app, name="db")
 app.add_typer(eval_app, name="eval")
 app.add_typer(jobs_app, name="jobs")
 app.command()(plan)
+app.command("gpu-check")(gpu_check)
 
 Model = Annotated[str, typer.Option(help="coterie, coterie/STRATEGY, or an expert's name.")]
 
