@@ -35,6 +35,19 @@ local function consumers(expert)
   local found = redis.pcall('XPENDING', key('stream', expert), 'workers')
   return (not found.err and found[4]) or {}
 end
+-- Forgets a worker that does not live; what it had claimed keeps its consumer until reclaimed.
+local function forget(worker)
+  redis.call('SREM', key('workers'), worker)
+  for _, expert in ipairs(redis.call('SMEMBERS', key('experts'))) do
+    local stream = key('stream', expert)
+    if #redis.pcall('XPENDING', stream, 'workers', '-', '+', 1, worker) == 0 then
+      redis.pcall('XGROUP', 'DELCONSUMER', stream, 'workers', worker)
+    end
+    if redis.call('HGET', key('holders'), expert) == worker then
+      redis.call('HDEL', key('holders'), expert)
+    end
+  end
+end
 local function owner(expert, entry)
   local found = redis.pcall('XPENDING', key('stream', expert), 'workers', entry, entry, 1)
   return (not found.err and found[1]) and found[1][2] or nil
@@ -78,19 +91,22 @@ local function older(a, b)
   if am ~= bm then return tonumber(am) < tonumber(bm) end
   return tonumber(as) < tonumber(bs)
 end
-local best
+local best, last
 for _, consumer in ipairs(consumers(expert)) do
   local name = consumer[1]
   if name == worker or not alive(name) then
     local most = name == worker and count + 1 or 1
     for _, one in ipairs(redis.call('XPENDING', stream, 'workers', '-', '+', most, name)) do
       local free = name ~= worker or not has[one[1]]
-      if free and (not best or older(one[1], best[1])) then best = one end
+      if free and (not best or older(one[1], best[1])) then
+        best, last = one, name ~= worker and tonumber(consumer[2]) == 1
+      end
     end
   end
 end
 if best then
   local got = redis.call('XCLAIM', stream, 'workers', worker, '0', best[1])
+  if last then redis.call('XGROUP', 'DELCONSUMER', stream, 'workers', best[2]) end
   if got[1] then return {got[1][1], got[1][2][2], best[4] + 1} end
 end
 local got = redis.call('XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', '1', 'STREAMS', stream, '>')
@@ -200,6 +216,9 @@ BEAT = (
 -- ARGV: worker, its state, TTL in ms
 redis.call('SET', key('worker', ARGV[1]), ARGV[2], 'PX', ARGV[3])
 redis.call('SADD', key('workers'), ARGV[1])
+for _, name in ipairs(redis.call('SMEMBERS', key('workers'))) do
+  if not alive(name) then forget(name) end
+end
 """
 )
 
@@ -208,12 +227,7 @@ LEAVE = (
     + """
 -- ARGV: worker
 redis.call('DEL', key('worker', ARGV[1]))
-redis.call('SREM', key('workers'), ARGV[1])
-for _, expert in ipairs(redis.call('SMEMBERS', key('experts'))) do
-  if redis.call('HGET', key('holders'), expert) == ARGV[1] then
-    redis.call('HDEL', key('holders'), expert)
-  end
-end
+forget(ARGV[1])
 ring()
 """
 )
@@ -221,21 +235,11 @@ ring()
 WORKERS = (
     _SHARED
     + """
--- gives the states; forgets who has been silent for too long
+-- gives the states
 local found = {}
 for _, name in ipairs(redis.call('SMEMBERS', key('workers'))) do
   local state = redis.call('GET', key('worker', name))
-  if state then
-    found[#found + 1] = state
-  else
-    redis.call('SREM', key('workers'), name)
-    -- A consumer that has nothing pending and never comes back.
-    for _, expert in ipairs(redis.call('SMEMBERS', key('experts'))) do
-      if #redis.pcall('XPENDING', key('stream', expert), 'workers', '-', '+', 1, name) == 0 then
-        redis.pcall('XGROUP', 'DELCONSUMER', key('stream', expert), 'workers', name)
-      end
-    end
-  end
+  if state then found[#found + 1] = state end
 end
 return found
 """
