@@ -70,9 +70,7 @@ class InProcessQueue:
             self._ring()
 
     async def depths(self) -> Mapping[str, Depth]:
-        return {
-            expert: self._depth(queue) for expert, queue in self._entries.items() if len(queue)
-        }
+        return {expert: self._depth(queue) for expert, queue in self._entries.items() if len(queue)}
 
     async def take_expert(self, worker: str, expert: str) -> bool:
         self._sign_of_life(worker)

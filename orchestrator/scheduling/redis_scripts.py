@@ -109,7 +109,9 @@ if best then
   if last then redis.call('XGROUP', 'DELCONSUMER', stream, 'workers', best[2]) end
   if got[1] then return {got[1][1], got[1][2][2], best[4] + 1} end
 end
-local got = redis.call('XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', '1', 'STREAMS', stream, '>')
+local got = redis.call(
+  'XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', '1', 'STREAMS', stream, '>'
+)
 if not got then return false end
 local entry = got[1][2][1]
 return {entry[1], entry[2][2], 1}

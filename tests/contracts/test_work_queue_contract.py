@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
@@ -15,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from coterie.errors import ConfigurationError, QueueUnavailable
 from orchestrator.scheduling.in_process import InProcessQueue
 from orchestrator.scheduling.redis_streams import RedisQueue
 from orchestrator.scheduling.work import Batch, Claim, Depth, WorkerState, WorkQueue
