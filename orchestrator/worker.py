@@ -144,9 +144,10 @@ class Worker:
 
     async def _end(self, grace_s: float) -> None:
         """Ends all shifts, and what is being moved."""
-        last_s = self._settings.last_s
+        telling, last_s = asyncio.create_task(self._beat()), self._settings.last_s
         ends = [shift.end(grace_s=grace_s, last_s=last_s) for shift in self._shifts.values()]
         await asyncio.gather(*ends, return_exceptions=True)
+        await _ended(telling)
         await self._garage.aclose()
 
     async def _leave(self) -> None:

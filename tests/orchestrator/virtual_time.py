@@ -48,7 +48,7 @@ class LoopClock:
         return self.monotonic()
 
 
-def run(work: Coroutine[Any, Any, T], *, at_most_s: float = 100_000.0) -> T:
+def run(work: Coroutine[Any, Any, T], *, at_most_s: float = 5_000.0) -> T:
     """What ``work`` returns, in virtual time; TimeoutError after ``at_most_s`` of it."""
 
     async def bounded() -> T:

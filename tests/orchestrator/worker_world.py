@@ -6,12 +6,13 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
-from coterie.errors import EngineError, EngineUnavailable, QueueUnavailable, StoreUnavailable
+from coterie.errors import EngineUnavailable, QueueUnavailable, StoreUnavailable
 from coterie.types import Chunk, Completion, Health, Question, Sampling, Usage
 from orchestrator.scheduling.in_process import InProcessQueue
 from orchestrator.scheduling.residency import Tier
-from orchestrator.scheduling.work import Batch, Unit
+from orchestrator.scheduling.work import Batch, Unit, WorkQueue
 from orchestrator.worker import Node, Worker, WorkerSettings
 from tests.orchestrator.virtual_time import LoopClock
 
@@ -57,7 +58,7 @@ class Store:
 
 @dataclass
 class Machines:
-    """The engines of one node.  ``rule`` may raise what goes wrong with a text.
+    """The engines of one node.  ``rule`` may raise what goes wrong with a text, halfway through it.
 
     A machine whose ``rule`` raises :class:`Death` is gone, with all it was answering.
     """
@@ -122,6 +123,7 @@ class Machine:
         try:
             await self._or_die()
             self._rule(text)
+            await self._or_die()
         finally:
             m.running[self.host] -= 1
         m.answered[f"{self.expert}/{text}"] += 1
@@ -130,7 +132,7 @@ class Machine:
     async def _or_die(self) -> None:
         ended = self.machines.ended[self.host]
         try:
-            async with asyncio.timeout(self.machines.answer_s):
+            async with asyncio.timeout(self.machines.answer_s / 2):
                 await ended.wait()
         except TimeoutError:
             return
@@ -153,24 +155,23 @@ class Machine:
         return Health(not self.machines.ended[self.host].is_set())
 
 
-class MoodyQueue(InProcessQueue):
-    """A queue that can be away."""
+class MoodyQueue:
+    """The queue of this process, which can be ``away``."""
 
-    away = False
+    def __init__(self, clock: LoopClock) -> None:
+        self.away = False
+        self._queue = InProcessQueue(clock)
 
-    def __getattribute__(self, name: str) -> object:
-        found = object.__getattribute__(self, name)
-        if name.startswith("_") or not callable(found) or not type(self).away_now(self):
-            return found
+    def __getattr__(self, name: str) -> Any:
+        return self._fail if self.away else getattr(self._queue, name)
 
-        async def fail(*given: object, **named: object) -> None:
-            raise QueueUnavailable("the queue is away")
+    async def _fail(self, *given: object) -> None:
+        await asyncio.sleep(0)
+        raise QueueUnavailable("the queue is away")
 
-        return fail
-
-    @staticmethod
-    def away_now(queue: MoodyQueue) -> bool:
-        return bool(object.__getattribute__(queue, "away"))
+    def forget(self, clock: LoopClock) -> None:
+        """Loses everything."""
+        self._queue = InProcessQueue(clock)
 
 
 def units_of(expert: str, count: int) -> list[Unit]:
@@ -209,9 +210,9 @@ class Scene:
         self.nodes.append(machines)
         node = Node(machines, lambda: sorted(self.hosts))
         name = f"w{len(self.nodes)}"
-        return Worker(
-            name, node, self.queue, self.store, clock=self.clock, settings=settings
-        ), machines
+        queue = cast("WorkQueue", self.queue)
+        made = Worker(name, node, queue, self.store, clock=self.clock, settings=settings)
+        return made, machines
 
     def start(self, worker: Worker) -> asyncio.Task[None]:
         task = asyncio.create_task(worker.run())
@@ -241,7 +242,3 @@ class Scene:
 
     def paid(self) -> Counter[str]:
         return sum((node.answered for node in self.nodes), Counter())
-
-
-def errors(*kinds: type[EngineError]) -> tuple[type[EngineError], ...]:
-    return kinds
