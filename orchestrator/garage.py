@@ -41,6 +41,11 @@ class Garage:
         self._deaths: defaultdict[str, list[float]] = defaultdict(list)
         self._until: dict[str, float] = {}
         self._hopeless: dict[str, EngineError] = {}
+        self._fixed: set[str] = set()
+
+    def is_fixed(self, engine: str) -> bool:
+        """Whether it has refused to be moved: it is somebody else's."""
+        return engine in self._fixed
 
     def moving(self, engine: str) -> Tier | None:
         """Where the engine is being brought, while it is."""
@@ -83,12 +88,18 @@ class Garage:
                 self._up_since[engine] = self._clock.monotonic()
                 self._loaded(engine, self._up_since[engine] - began_s)
         except EngineError as error:
-            log.warning("engine %r does not get to %s: %s", engine, tier.name, error)
-            if tier is Tier.AWAKE:
-                self._ail(engine, error)
+            self._failed(engine, tier, error)
         finally:
             del self._moves[engine]
             self._tell()
+
+    def _failed(self, engine: str, tier: Tier, error: EngineError) -> None:
+        if tier is not Tier.AWAKE and not error.retryable:
+            self._fixed.add(engine)
+            return
+        log.warning("engine %r does not get to %s: %s", engine, tier.name, error)
+        if tier is Tier.AWAKE:
+            self._ail(engine, error)
 
     def _ail(self, engine: str, error: EngineError) -> None:
         now_s, deaths = self._clock.monotonic(), self._deaths[engine]

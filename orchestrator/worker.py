@@ -110,6 +110,8 @@ class Worker:
         self._suspects: dict[str, int] = {}
         self._limits: dict[str, int] = {}
         self._leases: set[str] = set()
+        self._clock = clock
+        self._since_s: dict[str, float] = {}
 
     def drain(self) -> None:
         """Makes :meth:`run` return: it claims nothing more, finishes what it has begun within the
@@ -282,7 +284,14 @@ class Worker:
     async def _view(self) -> View:
         hosts = self._hosts(self._garage.rests)
         depths, holders = await self._queue.depths(), await self._queue.holders()
-        return View(self.name, hosts, self._engines(hosts), depths, holders)
+        waited_s = self._waited_s(depths)
+        return View(self.name, hosts, self._engines(hosts), depths, holders, waited_s)
+
+    def _waited_s(self, depths: Mapping[str, Depth]) -> Mapping[str, float]:
+        now_s = self._clock.monotonic()
+        waiting = (expert for expert, depth in depths.items() if depth.waiting)
+        self._since_s = {expert: self._since_s.get(expert, now_s) for expert in waiting}
+        return {expert: now_s - since_s for expert, since_s in self._since_s.items()}
 
     def _engines(self, hosts: Mapping[str, str]) -> Mapping[str, EngineView]:
         tiers = self._node.residency.tiers()
@@ -296,6 +305,7 @@ class Worker:
             moving=self._garage.moving(name),
             at_hand=shift.at_hand if shift else 0,
             room=shift.room if shift else (limit + 1) // 2,
+            fixed=self._garage.is_fixed(name),
         )
 
     def _hosts(self, without: Callable[[str], object]) -> Mapping[str, str]:

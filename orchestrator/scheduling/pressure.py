@@ -6,15 +6,19 @@ Pure, after the manner of TCP: more by a step while all goes well, less by a sha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class LoadSignal:
-    """What an engine says of its load: ``vllm:num_requests_waiting``, and the share of its KV cache
-    that is taken, in [0, 1]."""
+class LoadSignal(Protocol):
+    """What an engine says of its load, as far as it matters here."""
 
-    waiting: int
-    kv_usage: float
+    @property
+    def waiting(self) -> int:
+        """Requests that wait in it: ``vllm:num_requests_waiting``."""
+
+    @property
+    def kv_usage(self) -> float:
+        """The share of its KV cache that is taken, in [0, 1]: ``vllm:kv_cache_usage_perc``."""
 
 
 @dataclass(frozen=True, slots=True)

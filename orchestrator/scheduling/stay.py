@@ -6,7 +6,7 @@ Stays with what is loaded while there is work for it; then takes the deepest que
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from orchestrator.scheduling.residency import Tier
@@ -17,23 +17,39 @@ from orchestrator.scheduling.work import Depth
 @dataclass(frozen=True, slots=True)
 class EngineView:
     """One engine of the worker's: ``at_hand`` units it was given and has not settled, ``room`` for
-    more; ``moving`` is where it is being brought, while it is."""
+    more; ``moving`` is where it is being brought, while it is.  A ``fixed`` one is not the node's
+    to move."""
 
     tier: Tier
     moving: Tier | None = None
     at_hand: int = 0
     room: int = 0
+    fixed: bool = False
+
+    @property
+    def serves(self) -> bool:
+        """It takes requests."""
+        return self.tier is Tier.AWAKE and self.moving is None
+
+    @property
+    def occupies(self) -> bool:
+        """It takes the node's memory, now or soon."""
+        return not self.fixed and (self.tier is not Tier.STOPPED or self.moving is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What one worker sees: the engine of each expert it can serve, and the queue's figures."""
+    """What one worker sees: the engine of each expert it can serve, and the queue's figures.
+
+    ``waited_s`` is how long there has been work waiting of each expert, in seconds.
+    """
 
     worker: str
     hosts: Mapping[str, str]
     engines: Mapping[str, EngineView]
     depths: Mapping[str, Depth]
     holders: Mapping[str, str]
+    waited_s: Mapping[str, float] = field(default_factory=dict)
 
     def engine(self, name: str) -> EngineView:
         """The engine; one that nobody speaks of is stopped."""
@@ -53,19 +69,19 @@ class Planner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StayThenDeepest:
-    """At most ``awake`` engines are up at a time.
+    """At most ``awake`` engines are up at a time (None: as many as are wanted).
 
     An expert that another worker serves is joined if at least ``join_from`` of its batches wait.
     """
 
-    awake: int = 1
+    awake: int | None = 1
     join_from: int = 8
 
     def next_step(self, view: View) -> Step:
         wanted = sorted(self._workable(view), key=lambda expert: _order(view, expert))
         for expert in wanted:
             engine = view.engine(view.hosts[expert])
-            if engine.tier is Tier.AWAKE and engine.moving is None and engine.room > 0:
+            if engine.serves and engine.room > 0:
                 return Run(view.hosts[expert], expert, engine.room)
         return self._load(view, [view.hosts[expert] for expert in wanted])
 
@@ -79,11 +95,11 @@ class StayThenDeepest:
 
     def _load(self, view: View, wanted: list[str]) -> Step:
         """Brings the most wanted engine up, if there is room or can be made."""
-        up = [name for name, engine in view.engines.items() if _is_up(engine)]
-        missing = [name for name in wanted if name not in up]
+        up = [name for name, engine in view.engines.items() if engine.occupies]
+        missing = [n for n in wanted if n not in up and not view.engine(n).serves]
         if not missing:
             return Wait()
-        if len(up) < self.awake:
+        if self.awake is None or len(up) < self.awake:
             return Move(missing[0], Tier.AWAKE)
         idle = (name for name in up if name not in wanted and not view.engine(name).at_hand)
         leaving = next((name for name in idle if view.engine(name).moving is None), None)
@@ -94,7 +110,3 @@ def _order(view: View, expert: str) -> tuple[bool, bool, int, str]:
     """Ours first, then what nobody serves; then the deepest."""
     ours = view.holders.get(expert) == view.worker
     return not ours, view.is_taken(expert), -view.depths[expert].waiting, expert
-
-
-def _is_up(engine: EngineView) -> bool:
-    return engine.tier is not Tier.STOPPED or engine.moving is not None

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coterie.errors import EngineRejected, EngineTimeout
+from orchestrator.scheduling.cluster import EngineFigures, Gpu
+from orchestrator.scheduling.planned import Planned
 from orchestrator.scheduling.pressure import Pressure
+from orchestrator.scheduling.stay import Planner, StayThenDeepest
 from orchestrator.scheduling.work import WorkerState
 from orchestrator.worker import WorkerSettings
 from tests.orchestrator.virtual_time import run
 from tests.orchestrator.worker_world import Death, Scene, units_of
 
+PLANNERS = [StayThenDeepest(), Planned.of_slots(1)]
 
-def test_a_worker_answers_everything_with_one_load_an_expert() -> None:
+
+@pytest.mark.parametrize("planner", PLANNERS, ids=["stay", "planned"])
+def test_a_worker_answers_everything_with_one_load_an_expert(planner: Planner) -> None:
     async def story() -> None:
         scene = Scene([*units_of("a", 50), *units_of("b", 40), *units_of("c", 10)])
-        worker, node = scene.worker()
+        worker, node = scene.worker(planner=planner)
         scene.start(worker)
         await scene.until_settled()
         assert node.loads == {"a": 1, "b": 1, "c": 1}
@@ -48,11 +55,14 @@ def test_engines_are_kept_full_from_one_batch_to_the_next() -> None:
     run(story())
 
 
-def test_experts_of_one_engine_share_one_load_and_are_answered_without_a_break() -> None:
+@pytest.mark.parametrize("planner", PLANNERS, ids=["stay", "planned"])
+def test_experts_of_one_engine_share_one_load_and_are_answered_without_a_break(
+    planner: Planner,
+) -> None:
     async def story() -> None:
         units = [u for expert in ("base", "x", "y", "z") for u in units_of(expert, 20)]
         scene = Scene(units, dict.fromkeys(("base", "x", "y", "z"), "base"))
-        worker, node = scene.worker(WorkerSettings(pressure=Pressure(start=20)))
+        worker, node = scene.worker(WorkerSettings(pressure=Pressure(start=20)), planner)
         scene.start(worker)
         took_s = await scene.until_settled()
         assert node.loads == {"base": 1}
@@ -78,11 +88,14 @@ def test_work_that_comes_later_is_begun_at_once() -> None:
     run(story())
 
 
-def test_two_workers_share_experts_and_load_none_twice() -> None:
+@pytest.mark.parametrize("planner", PLANNERS, ids=["stay", "planned"])
+def test_two_workers_share_experts_and_load_none_twice(
+    planner: Planner,
+) -> None:
     async def story() -> None:
         scene = Scene([u for e in "abcd" for u in units_of(e, 30)])
         for _ in range(2):
-            scene.start(scene.worker()[0])
+            scene.start(scene.worker(planner=planner)[0])
         await scene.until_settled()
         loads = [node.loads for node in scene.nodes]
         assert sum(loads[0].values()) + sum(loads[1].values()) == 4
@@ -101,6 +114,36 @@ def test_a_worker_without_work_of_its_own_helps_where_there_is_much() -> None:
             scene.start(scene.worker(WorkerSettings(pressure=Pressure(start=4)))[0])
         await scene.until_settled()
         assert all(node.loads == {"a": 1} for node in scene.nodes)
+        assert set(scene.paid().values()) == {1}
+        await scene.end()
+
+    run(story())
+
+
+def test_the_next_engine_is_loaded_while_one_drains_where_both_fit() -> None:
+    async def story() -> None:
+        scene = Scene([*units_of("a", 160), *units_of("b", 160)])
+        speed = EngineFigures("a", gpu_gb=1, load_s=20, tokens_s=4 * 500, sleeps=False)
+        figures = {"a": speed, "b": replace(speed, name="b")}
+        planner = Planned(Gpu("g", memory_gb=2), figures, batch_units=8)
+        setting = WorkerSettings(pressure=Pressure(start=8))
+        worker, node = scene.worker(setting, planner, load_s=20.0)
+        scene.start(worker)
+        took_s = await scene.until_settled()
+        assert node.loads == {"a": 1, "b": 1}
+        assert took_s <= 20 + 40 + 40 + 2
+        await scene.end()
+
+    run(story())
+
+
+def test_an_engine_that_is_not_ours_to_move_serves_beside_those_that_are() -> None:
+    async def story() -> None:
+        scene = Scene([*units_of("a", 40), *units_of("far", 40), *units_of("b", 40)])
+        worker, node = scene.worker(fixed={"far"})
+        scene.start(worker)
+        await scene.until_settled()
+        assert node.loads == {"a": 1, "b": 1}
         assert set(scene.paid().values()) == {1}
         await scene.end()
 

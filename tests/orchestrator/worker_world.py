@@ -8,10 +8,11 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from coterie.errors import EngineUnavailable, QueueUnavailable, StoreUnavailable
+from coterie.errors import EngineError, EngineUnavailable, QueueUnavailable, StoreUnavailable
 from coterie.types import Chunk, Completion, Health, Question, Sampling, Usage
 from orchestrator.scheduling.in_process import InProcessQueue
 from orchestrator.scheduling.residency import Tier
+from orchestrator.scheduling.stay import Planner
 from orchestrator.scheduling.work import Batch, Unit, WorkQueue
 from orchestrator.worker import Node, Worker, WorkerSettings
 from tests.orchestrator.virtual_time import LoopClock
@@ -68,6 +69,7 @@ class Machines:
     load_s: float = 30.0
     answer_s: float = 2.0
     broken: set[str] = field(default_factory=set)
+    fixed: set[str] = field(default_factory=set)
     up: dict[str, Tier] = field(default_factory=dict)
     loads: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
@@ -76,6 +78,10 @@ class Machines:
     stopped_busy: list[str] = field(default_factory=list)
     began_s: list[float] = field(default_factory=list)
     ended: dict[str, asyncio.Event] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.up |= dict.fromkeys(self.fixed, Tier.AWAKE)
+        self.ended |= {name: asyncio.Event() for name in self.fixed}
 
     def tiers(self) -> Mapping[str, Tier]:
         return dict(self.up)
@@ -86,6 +92,8 @@ class Machines:
         return self.hosts[expert]
 
     async def move(self, engine: str, tier: Tier) -> None:
+        if engine in self.fixed:
+            raise EngineError(engine, "it is not ours")
         if self.running[engine]:
             self.stopped_busy.append(engine)
         await asyncio.sleep(self.load_s if tier is Tier.AWAKE else 1.0)
@@ -203,7 +211,10 @@ class Scene:
         self.tasks: list[asyncio.Task[None]] = []
 
     def worker(
-        self, settings: WorkerSettings | None = None, **given: object
+        self,
+        settings: WorkerSettings | None = None,
+        planner: Planner | None = None,
+        **given: object,
     ) -> tuple[Worker, Machines]:
         """A new worker with a node of its own, which is not started yet."""
         machines = Machines(self.hosts, **given)  # type: ignore[arg-type]
@@ -211,7 +222,15 @@ class Scene:
         node = Node(machines, lambda: sorted(self.hosts))
         name = f"w{len(self.nodes)}"
         queue = cast("WorkQueue", self.queue)
-        made = Worker(name, node, queue, self.store, clock=self.clock, settings=settings)
+        made = Worker(
+            name,
+            node,
+            queue,
+            self.store,
+            clock=self.clock,
+            planner=planner,
+            settings=settings,
+        )
         return made, machines
 
     def start(self, worker: Worker) -> asyncio.Task[None]:
