@@ -225,6 +225,7 @@ class Database:
             pool_timeout=pool_timeout_s,
             pool_pre_ping=True,
             json_serializer=_dumps,
+            hide_parameters=True,  # an error must not carry what was to be stored
             connect_args={"timeout": 10, "server_settings": {"application_name": "coterie"}},
         )
 
@@ -237,6 +238,7 @@ class Database:
             max_overflow=0,
             pool_timeout=pool_timeout_s,
             json_serializer=_dumps,
+            hide_parameters=True,  # an error must not carry what was to be stored
             connect_args={"isolation_level": None},  # transactions begin below, not in the driver
         )
         folder = Path(str(self._url.database)).parent
@@ -278,3 +280,15 @@ async def upsert(
     changed = {c: statement.excluded[c] for c in values[0] if c not in key and c not in keep}
     statement = statement.on_conflict_do_update(index_elements=list(key), set_=changed)
     await session.execute(statement, list(values))
+
+
+async def insert_new(
+    session: AsyncSession, row: type[Base], values: Sequence[Mapping[str, Any]]
+) -> None:
+    """Inserts ``values``; where a row of the same key exists already, that one stays."""
+    if not values:
+        return
+    dialect = session.get_bind().dialect.name
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement: Any = insert(row.__table__)  # type: ignore[arg-type]
+    await session.execute(statement.on_conflict_do_nothing(), list(values))

@@ -11,6 +11,8 @@ CoterieError
 ├── RequestError                the caller must change the request
 │   ├── UnknownModel
 │   └── ContextLengthExceeded
+├── JobError                    a job cannot be made, changed or gone on with
+│   └── UnknownJob
 ├── NoExpertAvailable           nothing enabled, or everyone asked has failed
 ├── QueueUnavailable            the work queue cannot be reached: may be retried
 ├── StoreUnavailable            the database cannot be reached: may be retried
@@ -57,6 +59,14 @@ class UnknownSnapshot(SnapshotError):
 
 class DuplicateSnapshot(SnapshotError):
     """A snapshot of that name is kept already."""
+
+
+class JobError(CoterieError):
+    """A job cannot be made, changed or gone on with."""
+
+
+class UnknownJob(JobError):
+    """No job of that id is kept."""
 
 
 class RequestError(CoterieError):

@@ -20,6 +20,7 @@ from orchestrator.engines.http import HttpLimits, create_client
 from orchestrator.engines.managed import ManagedSettings
 from orchestrator.experts_file import load_experts
 from orchestrator.graph import Coterie, Services
+from orchestrator.jobs.composition import job_service
 from orchestrator.parts import EngineFleet, Parts
 from orchestrator.profiling import Profiling
 from orchestrator.replay.teaching import Teacher
@@ -71,7 +72,8 @@ async def build(
             taxonomy, encoder or SentenceEncoder(settings.embedding_model)
         )
         # Whoever brings an inference of his own brings no encoder.
-        descriptions = Descriptions(by_meaning.embed if inference is None else None)
+        embed = by_meaning.embed if inference is None else None
+        descriptions = Descriptions(embed)
         inference = inference or _inference(settings, roster, by_meaning, database)
         policy = policy_of(settings)
         traces = TraceWriter(TraceStore(database), keep=settings.trace_limit)
@@ -80,6 +82,7 @@ async def build(
         teacher = Teacher(policy, lambda: roster.snapshot.experts)
         archive = archive_of(database, answers, reader, teacher)
         profiling = Profiling(roster, reader, answers, archive, after=_nothing)
+        jobs = job_service(settings, database, roster, inference, archive, policy, embed)
         parts = Parts(
             settings=settings,
             database=database,
@@ -95,9 +98,11 @@ async def build(
             access=_access(settings),
             profiling=profiling,
             descriptions=descriptions,
+            jobs=jobs,
         )
         profiling.after = parts.refresh
         stack.push_async_callback(profiling.aclose)
+        stack.push_async_callback(jobs.aclose)
         await parts.refresh()
         # While the engines start: an encoder that cannot be loaded is told now, and the first
         # question does not wait for one that can.

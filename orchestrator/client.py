@@ -13,6 +13,9 @@ import httpx
 from coterie.errors import AccessDenied, CoterieError
 from orchestrator.settings import Settings
 
+_ADMIN = ("/admin", "/v1/jobs")
+"""What needs the admin key."""
+
 
 class ServerUnreachable(CoterieError):
     """No server answers there."""
@@ -103,7 +106,7 @@ class Client:
             raise ServerUnreachable(f"{self.url}{path}: {error!r}") from error
 
     def _headers(self, path: str) -> dict[str, str]:
-        key = self.admin_key if path.startswith("/admin") else self.chat_key
+        key = self.admin_key if path.startswith(_ADMIN) else self.chat_key
         return {"Authorization": f"Bearer {key}"} if key else {}
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import wraps
@@ -23,18 +23,23 @@ from typing import Any, TypedDict, cast
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
-from aggregator.base import Case, ballots_of, options_in
-from aggregator.extract import choices_of
-from aggregator.synthesize import synthesis_question
-from coterie.errors import ContextLengthExceeded, NoExpertAvailable, RequestError
+from aggregator.base import options_in
 from coterie.types import Chunk, Completion, Failure, Question, Route, Verdict
 from orchestrator.asking import Asking
+from orchestrator.deliberation import (
+    Matter,
+    by_reliability,
+    everyone_failed,
+    judged,
+    recruits,
+    substitutes,
+    to_be_written,
+    writers,
+)
 from orchestrator.holders import Holders
 from orchestrator.inquiry import Delta, Event, Finished, Inquiry, Outcome, Routed
 from orchestrator.roster import Roster
-from orchestrator.routing import Policy, Pool, Query, chances, direct, load_router, names, stay
-from orchestrator.routing.outlook import outlook
-from orchestrator.voting import vote_for
+from orchestrator.routing import Policy, Pool, Query, direct, load_router, stay
 from skills.infer import SkillInference
 
 
@@ -121,12 +126,13 @@ async def ask(state: State, runtime: Context) -> State:
         results = [task.result() for task in tasks]
     answered = tuple(r for r in results if isinstance(r, Completion))
     failed = tuple(r for r in results if isinstance(r, Failure))
+    asked = (*state["asked"], *waiting)
     return {
-        "asked": (*state["asked"], *waiting),
+        "asked": asked,
         "completions": (*state["completions"], *answered),
         "failures": (*state.get("failures", ()), *failed),
         "streamed": stream and bool(answered),
-        "waiting": _substitutes(state, len(failed), runtime.context.policy),
+        "waiting": substitutes(state["route"], runtime.context.policy, asked, len(failed)),
     }
 
 
@@ -136,19 +142,18 @@ async def judge(state: State, runtime: Context) -> State:
     if state["waiting"]:  # substitutes for those that failed: hear them first
         return {}
     if not state["completions"]:
-        raise _everyone_failed(state["failures"])
-    case = _case(state)
-    verdict = vote_for(state["pool"], state["route"].strategy).judge(case)
-    return {"verdict": verdict, "waiting": _recruits(state, case, verdict, runtime.context.policy)}
+        raise everyone_failed(state["failures"])
+    matter = _matter(state, runtime)
+    case, verdict = judged(matter, state["completions"])
+    return {"verdict": verdict, "waiting": recruits(matter, case, verdict, state["asked"])}
 
 
 @timed
 async def synthesize(state: State, runtime: Context) -> State:
     """One expert writes the answer from all; if none can, the most reliable answer stands."""
-    inquiry, completions, scores = state["inquiry"], state["completions"], chances(state["route"])
-    question = synthesis_question(inquiry.question, completions, scores)
-    asking = _asking(state, runtime, question)
-    ranked = sorted(completions, key=lambda c: (-scores[c.expert], c.expert))
+    inquiry, completions = state["inquiry"], state["completions"]
+    asking = _asking(state, runtime, to_be_written(_matter(state, runtime), completions))
+    ranked = by_reliability(state["route"], completions)
     failures = state["failures"]
     for name in writers(state["pool"], [c.expert for c in ranked]):
         result = await (asking.streamed if inquiry.stream else asking.whole)(name)
@@ -175,19 +180,6 @@ async def answer(state: State, runtime: Context) -> State:
         runtime.stream_writer(Delta(found.expert, Chunk(finish_reason=found.finish_reason)))
     runtime.context.holders.keep(state["inquiry"].question, found.expert, found.text)
     return {"answer": found}
-
-
-def writers(pool: Pool | None, experts: Sequence[str]) -> Sequence[str]:
-    """Who is asked to write the synthesis, in turn: the best at aggregating first.
-
-    Where that was not measured of all, the order given, which is that of answering.
-    """
-    experts = tuple(dict.fromkeys(experts))
-    known = {e: pool.knowledge.profile(e).aggregation for e in experts} if pool else {}
-    means = {e: estimate.mean for e, estimate in known.items() if estimate}
-    if len(means) < len(experts):
-        return experts
-    return sorted(experts, key=lambda e: -means[e])
 
 
 def after_judge(state: State) -> str:
@@ -227,28 +219,13 @@ async def decide(inquiry: Inquiry, query: Query, services: Services) -> tuple[Po
     return pool, decided
 
 
-def _case(state: State) -> Case:
-    query, question = state["query"], state["inquiry"].question
-    known = outlook(query, state["pool"], state["route"])
-    return Case(
-        ballots_of(question, state["completions"]),
-        known.chances,
-        query.options,
-        query.skills,
-        query.text,
-        choices_of(question.text),
-        known.context,
-    )
-
-
-def _recruits(state: State, case: Case, verdict: Verdict, policy: Policy) -> tuple[str, ...]:
-    """Who is asked next, if the strategy wants more."""
-    pool, route = state["pool"], state["route"]
-    if pool is None:
-        return ()
-    router = load_router(route.strategy)
-    return router.recruit(
-        state["query"], pool, policy, route, case.ballots, verdict, state["asked"]
+def _matter(state: State, runtime: Context) -> Matter:
+    return Matter(
+        state["inquiry"].question,
+        state["query"],
+        state["pool"],
+        state["route"],
+        runtime.context.policy,
     )
 
 
@@ -263,28 +240,6 @@ def _may_stream(state: State) -> bool:
     """Only the answer's own tokens may go out: one expert is asked, and no vote can follow."""
     alone = len(state["waiting"]) == 1 and not state["completions"]
     return state["inquiry"].stream and alone and not state["route"].reserve
-
-
-def _substitutes(state: State, failed: int, policy: Policy) -> tuple[str, ...]:
-    """The next best experts, one for each that failed in this round, while asking makes sense.
-
-    When twice as many have been asked as ever should be, the trouble is not one expert's.
-    """
-    asked = {*state["asked"], *state["waiting"]}
-    left = [name for name in names(state["route"]) if name not in asked]
-    room = max(0, 2 * policy.most - len(asked))
-    return tuple(left[: min(failed, room)])
-
-
-def _everyone_failed(failures: tuple[Failure, ...]) -> Exception:
-    told = "; ".join(f.error for f in failures)
-    if any(f.code == "context_length_exceeded" for f in failures):
-        return ContextLengthExceeded(
-            f"no expert's context is long enough: {told}", param="messages"
-        )
-    if failures and all(f.rejected for f in failures):
-        return RequestError(f"every expert refused the request: {told}")
-    return NoExpertAvailable(f"every expert that was asked failed: {told}")
 
 
 # --- the graph ----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from coterie.types import Expert, Health, Skill
 from orchestrator.access import Access
 from orchestrator.descriptions import Descriptions
 from orchestrator.graph import Coterie
+from orchestrator.jobs.service import JobService
 from orchestrator.profiling import Profiling
 from orchestrator.roster import Engines, Roster, Snapshot
 from orchestrator.settings import Settings
@@ -61,6 +62,7 @@ class Parts:
     access: Access
     profiling: Profiling
     descriptions: Descriptions
+    jobs: JobService
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     async def refresh(self) -> None:

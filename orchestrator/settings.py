@@ -82,8 +82,12 @@ class Settings(BaseSettings):
     """How long an engine that Coterie starts may take."""
     trace_limit: int = Field(10_000, ge=0, validation_alias="COTERIE_TRACE_LIMIT")
     """How many why-records are kept."""
+    seal_key: str | None = Field(None, validation_alias="COTERIE_SEAL_KEY", repr=False)
+    """What secret questions are sealed with in the database; by default the key in ``home``."""
     recorded: Path | None = Field(None, validation_alias="COTERIE_RECORDED")
     """The folder of recorded answers that evaluation replays."""
+    benchmarks: Path | None = Field(None, validation_alias="COTERIE_BENCHMARKS")
+    """A folder with benchmarks' files as their publishers give them."""
 
     _environ: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
@@ -149,6 +153,11 @@ class Settings(BaseSettings):
         return self.home / "admin.key"
 
     @property
+    def seal_key_file(self) -> Path:
+        """The key that secret questions are sealed with."""
+        return self.home / "seal.key"
+
+    @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the API."""
         return _is_loopback(self.host)
@@ -163,7 +172,7 @@ class Settings(BaseSettings):
 
     # --- what is allowed ------------------------------------------------------------------------
 
-    @field_validator("home", "config", "vllm_python", "recorded")
+    @field_validator("home", "config", "vllm_python", "recorded", "benchmarks")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         # Not resolved: the interpreter of a virtual environment is a link that must stay one.

@@ -15,14 +15,23 @@ from skills.knowledge import Knowledge
 log = logging.getLogger(__name__)
 
 
-def vote_for(pool: Pool | None, strategy: str) -> Vote:
-    """The vote for ``strategy``; ``weighted`` where none was chosen, or nobody else is asked."""
+def vote_for(pool: Pool | None, strategy: str, wanted: str | None = None) -> Vote:
+    """The vote for ``strategy``; ``weighted`` where none was chosen, or nobody else is asked.
+
+    ``wanted`` names another one than the snapshot chose; see :func:`check_vote`.
+    """
     if pool is None:
         return Weighted()
     knowledge = pool.knowledge
     choices = knowledge.choices
-    name = choices.get(f"vote/{strategy}") or choices.get("vote") or Weighted.name
+    name = wanted or choices.get(f"vote/{strategy}") or choices.get("vote") or Weighted.name
     return knowledge.once(("vote", name), lambda: _restored(knowledge, name))
+
+
+def check_vote(name: str, knowledge: Knowledge) -> None:
+    """Raises :class:`ConfigurationError` unless ``name`` can vote by this snapshot."""
+    if name not in knowledge.fitted:
+        plain_vote(name)
 
 
 def _restored(knowledge: Knowledge, name: str) -> Vote:

@@ -28,6 +28,9 @@ class Auto(Router):
         router, why = self._chosen(pool)
         return _told(router.route(query, pool, policy), why)
 
+    def plans_whole(self, pool: Pool) -> bool:
+        return self._chosen(pool)[0].plans_whole(pool)
+
     def plan(self, queries: Sequence[Query], pool: Pool, policy: Policy) -> list[Route]:
         router, why = self._chosen(pool)
         routes = router.plan(queries, pool, policy)

@@ -53,6 +53,10 @@ class Router(ABC):
         """Derives what the first decision would otherwise wait for: seconds, where it learns."""
         _ = pool.table, pool.thrift
 
+    def plans_whole(self, pool: Pool) -> bool:
+        """Whether :meth:`plan` looks at the batch as one, so that it must be given whole."""
+        return False
+
     def plan(self, queries: Sequence[Query], pool: Pool, policy: Policy) -> list[Route]:
         """The routes of a batch; each by itself, unless a strategy looks at the batch as one."""
         return [self.route(query, pool, policy) for query in queries]

@@ -89,6 +89,9 @@ class SymbolicPaper(Router):
         told = "; one question is no batch to trim"
         return _route(urn, urn.draw(_k(policy), allowed), allowed, pool, told)
 
+    def plans_whole(self, pool: Pool) -> bool:
+        return True
+
     def plan(self, queries: Sequence[Query], pool: Pool, policy: Policy) -> list[Route]:
         """The batch's routes; who is drawn for under ``policy.trim`` of it is left out of it."""
         allowed = _allowed(pool, policy)

@@ -1,0 +1,77 @@
+"""Puts the jobs of a process together from what the service is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from coterie.db import Database
+from coterie.errors import ConfigurationError
+from coterie.ports import Task
+from evals.tasks import load_task
+from orchestrator.descriptions import Descriptions, Embed
+from orchestrator.jobs.ground import Ground, Publishing
+from orchestrator.jobs.item_store import ItemStore
+from orchestrator.jobs.job import JobSpec
+from orchestrator.jobs.outage import reaching
+from orchestrator.jobs.seal import Seal
+from orchestrator.jobs.service import JobService
+from orchestrator.jobs.stand_in import StandIn
+from orchestrator.jobs.store import JobStore
+from orchestrator.jobs.unit_store import UnitStore
+from orchestrator.roster import Roster
+from orchestrator.routing import Policy
+from orchestrator.settings import Settings
+from skills.archive import Archive
+from skills.infer import SkillInference
+from skills.knowledge import Knowledge
+
+
+def job_service(
+    settings: Settings,
+    database: Database,
+    roster: Roster,
+    inference: SkillInference,
+    archive: Archive,
+    policy: Policy,
+    embed: Embed | None,
+    queue: Publishing | None = None,
+) -> JobService:
+    """The jobs; work goes to ``queue``, and is done in this process where there is none."""
+    seal = Seal(settings.seal_key_file, settings.seal_key)
+    units = UnitStore(database, seal)
+    here = None if queue else StandIn(units, roster.engine)
+    publishing = queue or here
+    assert publishing is not None
+    ground = Ground(
+        JobStore(database),
+        ItemStore(database, seal),
+        units,
+        publishing,
+        inference,
+        policy,
+        lambda: roster.snapshot.experts,
+        _knowledge(roster, archive),
+        # Its own: the roster's would be embedded anew whenever a job takes fewer experts.
+        Descriptions(embed).of,
+        partial(task_of, settings),
+    )
+    return JobService(ground, here.run if here else None)
+
+
+def task_of(settings: Settings, spec: JobSpec) -> Task:
+    """The task of a job, the same whenever it is resumed."""
+    if spec.file is not None:
+        raise ConfigurationError(f"task {spec.task!r} takes no file")
+    return load_task(spec.task)
+
+
+def _knowledge(roster: Roster, archive: Archive) -> Callable[[str | None], Awaitable[Knowledge]]:
+    @reaching
+    async def knowledge(name: str | None) -> Knowledge:
+        known = roster.snapshot.knowledge  # with all that was derived from it
+        if name is None or name == known.name:
+            return known
+        return await archive.load(name) if name else Knowledge()
+
+    return knowledge

@@ -1,0 +1,210 @@
+"""The jobs of one process: taken on, run one at a time, watched from outside.
+
+The command line, REST and (later) OpenAI's Batch API all go through here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import uuid
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import psutil
+
+from coterie.db import utcnow
+from coterie.errors import JobError, StoreUnavailable
+from evals.results import ItemResult
+from orchestrator.jobs.ground import Ground
+from orchestrator.jobs.job import Job, JobSpec, JobState
+from orchestrator.jobs.patience import Patience
+from orchestrator.jobs.progress import JobProgress
+from orchestrator.jobs.runner import Pace, Runner
+from orchestrator.jobs.terms import fix
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 2.0
+"""How often a server looks for jobs that others have made, or left."""
+GRACE_S = 2.0
+
+Tell = Callable[[JobProgress], None]
+
+
+class JobService:
+    """Takes jobs on and runs them; ``work`` does what is published, where nobody else does.
+
+    Nothing runs before :meth:`start`, or :meth:`run`.
+    """
+
+    def __init__(
+        self,
+        ground: Ground,
+        work: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        *,
+        pace: Pace | None = None,
+    ) -> None:
+        self._ground = ground
+        self._work = work
+        self._pace = pace
+        self._owner = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+        self._live: dict[str, JobProgress] = {}
+        self._wake = asyncio.Event()
+        self._serving: asyncio.Task[None] | None = None
+        self._working: asyncio.Task[None] | None = None
+
+    # --- what callers ask for -------------------------------------------------------------------
+
+    async def submit(self, spec: JobSpec) -> Job:
+        """A new job, queued; raises an error that says what is wrong with the spec."""
+        return await self._add(spec, None)
+
+    async def get(self, id: str) -> Job:
+        """The job called ``id``, as far as it is; raises :class:`UnknownJob`."""
+        return self._up_to_date(await self._ground.jobs.get(id))
+
+    async def list(self, limit: int = 100) -> list[Job]:
+        """The newest jobs, newest first."""
+        return [self._up_to_date(job) for job in await self._ground.jobs.newest(limit)]
+
+    async def cancel(self, id: str) -> Job:
+        """Stops a job; raises :class:`JobError` for one that is over."""
+        return self._up_to_date(await self._ground.jobs.cancel(id))
+
+    async def resume(self, id: str) -> Job:
+        """Queues a job that is over: it goes on, and tries again what was parked.
+
+        Raises :class:`JobError` for one that is not over, or is done without anything parked.
+        """
+        queued = await self._ground.jobs.resume(id)
+        self._wake.set()
+        return self._up_to_date(queued)
+
+    async def results(self, id: str, after: int = -1, limit: int = 500) -> dict[int, ItemResult]:
+        """The results after position ``after``, by position; raises :class:`UnknownJob`."""
+        await self._ground.jobs.get(id)
+        return await self._ground.items.results(id, after, limit)
+
+    async def watch(self, id: str, *, every_s: float = 0.5) -> AsyncGenerator[JobProgress, None]:
+        """How the job stands, every ``every_s`` seconds; ends with the job."""
+        while True:
+            with suppress(StoreUnavailable):  # whoever watches waits, as the job does
+                job = await self.get(id)
+                yield job.progress or JobProgress(id, str(job.state))
+                if job.state.is_over:
+                    return
+            await asyncio.sleep(every_s)
+
+    # --- running --------------------------------------------------------------------------------
+
+    async def run(self, spec: JobSpec, tell: Tell = lambda progress: None) -> Job:
+        """Runs the spec here, to its end; an equal job that is unfinished goes on.
+
+        Raises :class:`JobError` if another process runs that one.  To cancel the call is to cancel
+        the job.
+        """
+        job = await self._ground.jobs.unfinished(spec)
+        if job is None:
+            job = await self._add(spec, self._owner)
+        elif not await self._take_over(job):
+            raise JobError(
+                f"job {job.id!r} of the same spec runs already: `coterie jobs show {job.id}`"
+            )
+        self._start_work()
+        try:
+            await self._run(job.id, tell)
+        except asyncio.CancelledError:
+            with suppress(TimeoutError, StoreUnavailable, JobError):
+                async with asyncio.timeout(GRACE_S):
+                    await self._ground.jobs.cancel(job.id)
+            raise
+        return await self.get(job.id)
+
+    def start(self) -> None:
+        """Begins to run queued and unfinished jobs, one at a time, and does not end."""
+        self._start_work()
+        if self._serving is None:
+            self._serving = asyncio.create_task(self._serve(), name="jobs")
+
+    async def aclose(self) -> None:
+        """Stops; a job that runs is left to be gone on with."""
+        for task in (self._serving, self._working):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    async def _serve(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                while job := await self._next():
+                    await self._run(job.id, lambda progress: None)
+            except StoreUnavailable as error:
+                log.warning("no jobs are looked for: %s", error)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), LOOK_S)
+
+    async def _next(self) -> Job | None:
+        """The next job, taken."""
+        for job in await self._ground.jobs.going():
+            if job.owner and is_gone(job.owner):
+                await self._ground.jobs.give_up(job.id, job.owner)
+        found = await self._ground.jobs.next()
+        return found if found and await self._ground.jobs.take(found.id, self._owner) else None
+
+    async def _run(self, id: str, tell: Tell) -> JobState:
+        """Runs a job that was taken."""
+
+        def told(progress: JobProgress) -> None:
+            self._live[id] = progress
+            tell(progress)
+
+        job = await self._ground.jobs.get(id)
+        runner = Runner(self._ground, job, self._owner, tell=told, pace=self._pace)
+        try:
+            return await runner.run()
+        except asyncio.CancelledError:
+            with suppress(TimeoutError, StoreUnavailable):
+                async with asyncio.timeout(GRACE_S):
+                    await self._ground.jobs.give_up(id, self._owner)
+            raise
+        finally:
+            self._live.pop(id, None)
+
+    def _start_work(self) -> None:
+        if self._work and self._working is None:
+            self._working = asyncio.create_task(self._work(), name="job-work")
+
+    async def _add(self, spec: JobSpec, owner: str | None) -> Job:
+        await asyncio.to_thread(self._ground.load_task, spec)  # told now, not when its turn comes
+        knowledge = await Patience()(lambda: self._ground.knowledge(None))
+        fix(spec, self._ground.known(), knowledge, self._ground.policy)
+        now = utcnow()
+        state = JobState.RUNNING if owner else JobState.QUEUED
+        job = Job(f"job-{uuid.uuid4().hex[:12]}", spec, state, now, now, owner=owner)
+        await self._ground.jobs.add(job)
+        self._wake.set()
+        return job
+
+    async def _take_over(self, job: Job) -> bool:
+        if job.state.is_over:
+            await self._ground.jobs.resume(job.id)
+        gone = job.owner if job.owner and is_gone(job.owner) else None
+        return await self._ground.jobs.take(job.id, self._owner, instead_of=gone)
+
+    def _up_to_date(self, job: Job) -> Job:
+        live = self._live.get(job.id)
+        found = live or job.progress or JobProgress(job.id, str(job.state))
+        return replace(job, progress=replace(found, state=str(job.state), error=job.error))
+
+
+def is_gone(owner: str) -> bool:
+    """Whether the process that ``owner`` names ran on this machine, and runs no more."""
+    host, _, rest = owner.partition("/")
+    pid = rest.partition("/")[0]
+    return host == socket.gethostname() and pid.isdigit() and not psutil.pid_exists(int(pid))

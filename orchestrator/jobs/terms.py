@@ -1,0 +1,170 @@
+"""What a job goes by from its beginning to its end, however often it is resumed.
+
+Which snapshot, which experts as they were entered then, which policy: kept with the job as JSON.
+An expert that has changed since is another one, and the job says so instead of mixing both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregator.base import options_in
+from coterie import __version__
+from coterie.errors import JobError, RequestError
+from coterie.types import Expert, Item, Question, Route, Sampling, SkillWeight, as_jsonable
+from orchestrator.deliberation import Matter
+from orchestrator.jobs import record
+from orchestrator.jobs.job import JobSpec
+from orchestrator.jobs.keys import canonical, revision, seeded
+from orchestrator.routing import Policy, Pool, Query, load_router
+from orchestrator.voting import check_vote
+from skills.knowledge import Knowledge
+
+
+def fix(
+    spec: JobSpec, experts: Mapping[str, Expert], knowledge: Knowledge, policy: Policy
+) -> dict[str, Any]:
+    """What is settled for a job of ``spec`` that begins now, as JSON.
+
+    Raises an error that says what is wrong with the spec.
+    """
+    if spec.expert is None:
+        load_router(spec.strategy)
+    if spec.vote is not None:
+        check_vote(spec.vote, knowledge)
+    pool = _pool(spec, experts)
+    bases = {e.base for e in pool if e.base}
+    return {
+        "snapshot": knowledge.name,
+        "pool": [e.name for e in pool],
+        "experts": [as_jsonable(e) for n, e in sorted(experts.items()) if e in pool or n in bases],
+        "policy": as_jsonable(changed(policy, spec.policy)),
+        "versions": {"coterie": __version__},
+    }
+
+
+def changed(policy: Policy, knobs: Mapping[str, Any]) -> Policy:
+    """The policy with the ``knobs`` turned; raises :class:`RequestError` for one there is not."""
+    known = [f.name for f in dataclasses.fields(policy)]
+    for name in knobs:
+        if name not in known:
+            raise RequestError(
+                f"the policy has no {name!r}; it has {', '.join(known)}", param="policy"
+            )
+    return dataclasses.replace(policy, **knobs)
+
+
+def _pool(spec: JobSpec, experts: Mapping[str, Expert]) -> list[Expert]:
+    enabled = {n: e for n, e in sorted(experts.items()) if e.enabled}
+    wanted = (spec.expert,) if spec.expert else spec.experts or tuple(enabled)
+    for name in wanted:
+        if name not in enabled:
+            state = "is disabled" if name in experts else "is not registered"
+            raise RequestError(
+                f"expert {name!r} {state}; there are {', '.join(enabled) or 'none'}",
+                param="experts",
+            )
+    if not wanted:
+        raise RequestError("no expert is enabled: `coterie experts add` adds one", param="experts")
+    return [enabled[name] for name in dict.fromkeys(wanted)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Terms:
+    """The terms of a job, at hand; ``experts`` has the bases of its loras too."""
+
+    spec: JobSpec
+    pool: Pool
+    policy: Policy
+    experts: Mapping[str, Expert]
+    revisions: Mapping[str, str]
+    secret: bool = False
+    _plain: dict[str, tuple[Sampling, str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        spec: JobSpec,
+        fixed: Mapping[str, Any],
+        knowledge: Knowledge,
+        descriptions: Mapping[str, NDArray[np.float32]],
+        *,
+        secret: bool,
+    ) -> Terms:
+        """The terms that were settled as ``fixed``."""
+        experts = {e.name: e for e in experts_of(fixed)}
+        pool = Pool([experts[n] for n in fixed["pool"]], knowledge, descriptions=descriptions)
+        policy = Policy(**fixed["policy"])
+        revisions = {name: revision(experts[name], experts) for name in pool.names}
+        return cls(spec, pool, policy, experts, revisions, secret)
+
+    def check(self, current: Mapping[str, Expert]) -> None:
+        """Raises :class:`JobError` unless the experts still are what they were."""
+        for name in self.pool.names:
+            now = current.get(name)
+            if now is None or not now.enabled:
+                state = "disabled" if now else "removed"
+                raise JobError(
+                    f"expert {name!r} was {state} since the job began: bring it back and resume "
+                    "the job, or start another one without it (what was answered is reused)"
+                )
+            base = self.experts[name].base
+            same = now == self.experts[name] and current.get(base or "") == self.experts.get(
+                base or ""
+            )
+            if not same and revision(now, current) != self.revisions[name]:
+                raise JobError(
+                    f"expert {name!r} has changed since the job began, and its answers with it: "
+                    "change it back and resume the job, or start another one (what the others "
+                    "answered is reused)"
+                )
+
+    def sampling(self, expert: str, item: str) -> tuple[Sampling, str]:
+        """How the expert answers this item; and the same as canonical JSON."""
+        if expert not in self._plain:
+            plain = self.spec.sampling.over(self.experts[expert].defaults)
+            self._plain[expert] = plain, canonical(plain)
+        plain, text = self._plain[expert]
+        drawn = seeded(plain, self.spec.seed, item)
+        return (plain, text) if drawn is plain else (drawn, canonical(drawn))
+
+    def query(
+        self, item: Item, skills: tuple[SkillWeight, ...], vector: NDArray[np.float32] | None
+    ) -> Query:
+        """What a router sees of the item: never its category or its answer."""
+        text = about(item)
+        options = len(item.choices) or options_in(Question.of(text))
+        return Query(skills, text, vector, options)
+
+    def matter(self, item: Item, query: Query, route: Route) -> Matter:
+        """What is deliberated about the item."""
+        pool = None if self.spec.expert else self.pool
+        return Matter(
+            item.question, query, pool, route, self.policy, self.spec.vote, _read_as(item)
+        )
+
+
+def experts_of(fixed: Mapping[str, Any]) -> Sequence[Expert]:
+    """The experts that were settled."""
+    return [record.expert_of(e) for e in fixed["experts"]]
+
+
+def about(item: Item) -> str:
+    """The question alone."""
+    return item.about or item.question.text
+
+
+def _read_as(item: Item) -> str:
+    """What answers are read by: the options where there are some, else the question."""
+    if not item.choices:
+        return about(item)
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    # On one line each, and never empty: an option is known by its first line.
+    texts = (" ".join(choice.split()) or "–" for choice in item.choices)
+    return "\n".join(f"{letter}. {text}" for letter, text in zip(letters, texts, strict=False))
