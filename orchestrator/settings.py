@@ -80,6 +80,10 @@ class Settings(BaseSettings):
         600.0, gt=0, allow_inf_nan=False, validation_alias="COTERIE_START_TIMEOUT_S"
     )
     """How long an engine that Coterie starts may take."""
+    engine_slots: int | None = Field(None, ge=1, validation_alias="COTERIE_ENGINE_SLOTS")
+    """How many engines of one node that takes work from a queue may be up at once."""
+    gpu: Literal["auto", "0", "1"] = Field("auto", validation_alias="COTERIE_GPU")
+    """Whether vLLM runs on a GPU here, where a worker's engines can sleep."""
     trace_limit: int = Field(10_000, ge=0, validation_alias="COTERIE_TRACE_LIMIT")
     """How many why-records are kept."""
     seal_key: str | None = Field(None, validation_alias="COTERIE_SEAL_KEY", repr=False)

@@ -1,4 +1,7 @@
-"""Every command.  All but `serve`, `up`, `down`, `db`, `eval`, `jobs` and imports ask a server."""
+"""Every command.
+
+All but `serve`, `up`, `down`, `worker`, `db`, `eval`, `jobs`, `gpu-check` and imports ask a server.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from orchestrator.background import Background
 from orchestrator.cli import show
 from orchestrator.cli.bring_up import bring_up
 from orchestrator.cli.evals import eval_app
+from orchestrator.cli.gpu_check import gpu_check
 from orchestrator.cli.jobs import jobs_app
 from orchestrator.cli.options import AsJson, ConfigFile, the_client, the_settings
 from orchestrator.cli.skills import skills_app
@@ -27,6 +31,7 @@ app.add_typer(experts_app, name="experts")
 app.add_typer(skills_app, name="skills")
 app.add_typer(db_app, name="db")
 app.add_typer(eval_app, name="eval")
+app.command("gpu-check")(gpu_check)
 app.add_typer(jobs_app, name="jobs")
 
 Model = Annotated[str, typer.Option(help="coterie, coterie/STRATEGY, or an expert's name.")]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -22,8 +23,10 @@ from orchestrator.engines.managed import ManagedSettings, ManagedVllm, ProcessIn
 from orchestrator.engines.openai import OpenAIEngine
 from orchestrator.engines.orphans import reap
 from orchestrator.engines.placement import Placement, Plan, make_plan
+from orchestrator.engines.restart import NEVER
 from orchestrator.engines.retry import RetryPolicy
 from orchestrator.engines.target import Target
+from orchestrator.engines.vllm import VllmSpec
 
 T = TypeVar("T")
 
@@ -36,7 +39,8 @@ class Fleet:
 
     Used as ``async with Fleet(...)``: entering ends what an earlier run left behind, leaving ends
     every process.  ``client`` stays its owner's to close, after the fleet.  API keys are looked
-    up by name in ``managed.environ``, at each :meth:`engine`.
+    up by name in ``managed.environ``, at each :meth:`engine`.  The fleet keeps every managed engine
+    up; with ``on_demand`` it starts none by itself, nor one that died: ``residency`` does.
     """
 
     def __init__(
@@ -47,9 +51,11 @@ class Fleet:
         clock: Clock,
         rng: random.Random,
         retry: RetryPolicy | None = None,
+        on_demand: bool = False,
     ) -> None:
         self._client = client
-        self._managed = managed
+        self._managed = replace(managed, restart=NEVER) if on_demand else managed
+        self._on_demand = on_demand
         self._clock = clock
         self._rng = rng
         self._retry = retry or RetryPolicy()
@@ -78,19 +84,21 @@ class Fleet:
 
         Pass the disabled ones too: an adapter's base may be among them.  Starts in the background
         what is needed anew, restarts an engine whose command would be another, and returns once
-        those not needed have ended.
+        those not needed have ended.  On a GPU adapters come and go without a restart.
         """
         async with self._sync_lock:
             plan = make_plan(experts)
             self._plan = plan
             self._forget(plan)
             specs = plan.processes
-            obsolete = [n for n, p in self._processes.items() if specs.get(n) != p.spec]
+            stay = {n for n, p in self._processes.items() if await _stays(p, specs.get(n))}
+            obsolete = self._processes.keys() - stay
             await _all(self._processes.pop(name).stop() for name in obsolete)
             for name in specs.keys() - self._processes.keys():
                 process = ManagedVllm(specs[name], self._managed, self._client, self._clock)
                 self._processes[name] = process
-                process.start()
+                if not self._on_demand:
+                    process.start()
 
     def engine(self, name: str) -> Engine:
         """The engine of expert ``name``.
@@ -99,6 +107,15 @@ class Fleet:
             EngineUnavailable: it is starting, down, wrongly configured or not in the fleet; the
                 message says which.
         """
+        return self._engine_at(self._target(self.placement(name)))
+
+    @property
+    def placements(self) -> Mapping[str, Placement]:
+        """Where every enabled expert is served, but those with a problem."""
+        return self._plan.placements
+
+    def placement(self, name: str) -> Placement:
+        """Where expert ``name`` is served; raises EngineUnavailable where it is not."""
         if problem := self._plan.problems.get(name):
             raise EngineUnavailable(name, problem)
         placement = self._plan.placements.get(name)
@@ -107,7 +124,17 @@ class Fleet:
             raise EngineUnavailable(
                 name, f"it is not in the fleet; enable it or ask one of these: {known}"
             )
-        return self._engine_at(self._target(placement))
+        return placement
+
+    @property
+    def processes(self) -> Mapping[str, ManagedVllm]:
+        """The managed engines, by the base expert each serves."""
+        return self._processes
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the managed engines run on a GPU."""
+        return self._managed.on_gpu
 
     async def health(self) -> Mapping[str, Health]:
         """Every enabled expert's health, at most a second old.
@@ -217,6 +244,10 @@ class Fleet:
             return Health(False, str(error))
         except TimeoutError:
             return Health(False, f"expert {name!r}: no answer in {_HEALTH_TIMEOUT_S:g} s")
+
+
+async def _stays(process: ManagedVllm, spec: VllmSpec | None) -> bool:
+    return spec is not None and (process.spec == spec or await process.adopt(spec))
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -16,10 +16,11 @@ import httpx
 
 from coterie.errors import CoterieError, EngineTimeout, EngineUnavailable
 from coterie.ports import Clock
+from orchestrator.engines.control import VllmControl
 from orchestrator.engines.failures import TRANSPORT_ERRORS
 from orchestrator.engines.process import Command, ManagedProcess, ProcessState
 from orchestrator.engines.restart import RestartPolicy
-from orchestrator.engines.vllm import VllmSpec, build_command, read_adapter
+from orchestrator.engines.vllm import HOST, VllmSpec, build_command, read_adapter
 
 Progress = Callable[[str, str], None]
 """Told an engine's name and what it is doing, for a person to read."""
@@ -34,6 +35,7 @@ class ManagedSettings:
     ``home`` is the folder for logs, run records and converted models; ``python`` an interpreter
     that has vLLM; ``environ`` what the child's environment is drawn from.  ``starting_poll_s`` is
     the pause between two looks at an engine that starts, ``healthy_poll_s`` at one that is well.
+    ``on_gpu``: vLLM runs on a GPU, where engines can sleep and take adapters while they run.
     """
 
     home: Path
@@ -43,6 +45,7 @@ class ManagedSettings:
     grace_s: float = 10.0
     starting_poll_s: float = 0.25
     healthy_poll_s: float = 5.0
+    on_gpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,16 @@ class ManagedVllm:
         return self._ready_pid is not None and self._ready_pid == self._process.pid
 
     @property
+    def pid(self) -> int | None:
+        """Its process's id while there is one, healthy or not."""
+        return self._process.pid
+
+    @property
+    def control(self) -> VllmControl:
+        """What it can be told; raises EngineUnavailable while it is not ready."""
+        return VllmControl(self.spec.name, self.base_url, self._client)
+
+    @property
     def base_url(self) -> str:
         """Where it listens.
 
@@ -104,11 +117,12 @@ class ManagedVllm:
         """
         if not self.ready:
             raise EngineUnavailable(self.spec.name, self.why_not_ready(), retry_after_s=5.0)
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{HOST}:{self._port}"
 
     def start(self) -> None:
         """Begins to start it, which takes seconds to minutes; returns at once."""
         self._started_s = self._clock.monotonic()
+        self._failure = self._prepared = None
         self._task = asyncio.create_task(self._run(), name=f"vllm {self.spec.name}")
 
     async def stop(self) -> None:
@@ -121,6 +135,35 @@ class ManagedVllm:
                 await asyncio.gather(task, return_exceptions=True)
         finally:
             await self._process.stop()
+
+    async def adopt(self, spec: VllmSpec) -> bool:
+        """Makes it the engine of ``spec`` where that takes no other process; false: it takes one.
+
+        So it is for one that does not run, and for one on a GPU that is awake and only gets, or
+        loses, adapters: vLLM takes them while it answers.
+        """
+        if self._task is None:
+            self.spec = spec
+            return True
+        if not (self._settings.on_gpu and self.ready and spec.differs_in_adapters_alone(self.spec)):
+            return False
+        try:
+            await self._exchange_adapters(spec)
+        except CoterieError:
+            return False  # a rank too large, LoRA not enabled: a new process has what it takes
+        self.spec = spec
+        self._prepared = await asyncio.to_thread(self._prepare)
+        return True
+
+    async def _exchange_adapters(self, spec: VllmSpec) -> None:
+        control = self.control
+        if await control.is_sleeping():
+            raise EngineUnavailable(spec.name, "it sleeps, and its memory with it")
+        for name in sorted(spec.adapters.keys() - self.spec.adapters.keys()):
+            adapter = await asyncio.to_thread(read_adapter, name, spec.adapters[name])
+            await control.load_adapter(name, adapter.path)
+        for name in sorted(self.spec.adapters.keys() - spec.adapters.keys()):
+            await control.unload_adapter(name)
 
     async def wait_ready(self, timeout_s: float, on_progress: Progress | None = None) -> None:
         """Returns once it takes requests.
@@ -182,6 +225,7 @@ class ManagedVllm:
                 port=port,
                 python=settings.python,
                 environ=settings.environ,
+                on_gpu=settings.on_gpu,
             )
 
         command(0)  # what is wrong with the arguments shows now, not at some later restart
@@ -205,7 +249,7 @@ class ManagedVllm:
         """None: no answer in time, which proves nothing, as a busy engine is slow to answer."""
         try:
             async with asyncio.timeout(_PROBE_TIMEOUT_S):
-                response = await self._client.get(f"http://127.0.0.1:{self._port}/health")
+                response = await self._client.get(f"http://{HOST}:{self._port}/health")
         except TimeoutError:
             return None
         except TRANSPORT_ERRORS:
@@ -244,5 +288,5 @@ class ManagedVllm:
 
 def _free_port() -> int:
     with socket.socket() as opened:
-        opened.bind(("127.0.0.1", 0))
+        opened.bind((HOST, 0))
         return int(opened.getsockname()[1])

@@ -226,7 +226,8 @@ class ManagedProcess:
     def _give_up(self) -> None:
         self.state = ProcessState.FAILED
         died = len(self._recent_deaths)
-        self.error = f"given up, having died {died} times in a row: mend the cause, start again; "
+        times = "once" if died == 1 else f"{died} times in a row"
+        self.error = f"given up, having died {times}: mend the cause, start again; "
         self.error += f"last lines of {self.log_path}:\n{self.log_tail()}"
 
     async def _end_child(self) -> None:

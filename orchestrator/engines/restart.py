@@ -33,3 +33,7 @@ class RestartPolicy:
     def forgives(self, healthy_since_s: float | None, died_s: float) -> bool:
         """Whether earlier deaths no longer count, as the child was healthy for long enough."""
         return healthy_since_s is not None and died_s - healthy_since_s >= self.healthy_s
+
+
+NEVER = RestartPolicy(max_deaths=1)
+"""A child that died stays down until somebody starts it: who counts memory must know of it."""

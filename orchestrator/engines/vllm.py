@@ -6,16 +6,20 @@ imported: it lives in the child.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from coterie.errors import ConfigurationError
 from coterie.types import JSON, Expert, as_jsonable
 from orchestrator.engines.process import Command
+
+HOST = "127.0.0.1"
+"""Where engines listen: what they offer beyond OpenAI's API is for this machine alone."""
 
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """The values vLLM allows for --max-lora-rank."""
@@ -65,6 +69,16 @@ class VllmSpec:
         adapters = {lora.name: lora.adapter or "" for lora in sorted(loras, key=lambda e: e.name)}
         return cls(base.name, base.model, base.context_length, base.engine_args, adapters)
 
+    def sleeps(self, on_gpu: bool) -> bool:
+        """Whether its engine can be put to sleep: on a GPU, unless its arguments say otherwise."""
+        return on_gpu and self.engine_args.get("enable_sleep_mode", True) is not False
+
+    def differs_in_adapters_alone(self, other: VllmSpec) -> bool:
+        """Whether ``other`` is the same engine with adapters added or gone, none moved."""
+        both = self.adapters.keys() & other.adapters.keys()
+        stay = all(self.adapters[name] == other.adapters[name] for name in both)
+        return stay and replace(self, adapters=other.adapters) == other
+
 
 def read_adapter(name: str, folder: str) -> Adapter:
     """The adapter of expert ``name`` in ``folder``.
@@ -92,30 +106,45 @@ def build_command(
     port: int,
     python: str,
     environ: Mapping[str, str],
+    on_gpu: bool = False,
+    host: str = HOST,
 ) -> Command:
     """What to run for ``spec``.
 
-    ``model`` is what vLLM is to load (a folder or a Hugging Face id), ``port`` is on 127.0.0.1,
-    ``python`` an interpreter that has vLLM, ``environ`` what parts of are passed on.
+    ``model`` is what vLLM is to load (a folder or a Hugging Face id), ``port`` is on ``host``,
+    ``python`` an interpreter that has vLLM, ``environ`` what parts of are passed on.  ``on_gpu``
+    adds sleep mode and, for an engine with LoRA, adapters that come while it runs; both open
+    endpoints that let anyone who reaches them stop the engine or have it read files.
 
     Raises:
-        ConfigurationError: an engine argument is not allowed, or a rank is too large.
+        ConfigurationError: an engine argument is not allowed, a rank is too large, or those
+            endpoints would be reachable from elsewhere.
     """
-    arguments = _engine_arguments(spec, adapters)
-    argv = [python, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1"]
+    if on_gpu and not is_loopback(host):
+        raise ConfigurationError(
+            f"expert {spec.name!r}: an engine that listens on {host!r} may not have vLLM's "
+            f"endpoints for sleep and runtime LoRA; let it listen on {HOST}"
+        )
+    arguments = _engine_arguments(spec, adapters, on_gpu)
+    argv = [python, "-m", "vllm.entrypoints.openai.api_server", "--host", host]
     argv += ["--port", str(port), "--model", model, "--served-model-name", spec.name]
     for key, value in arguments.items():
         argv += _flag(key, value)
+    # Adapters may come to an engine that starts without: max_loras in its arguments reserves room.
+    if adapters or (on_gpu and "max_loras" in arguments):
+        argv += ["--enable-lora"]
     if adapters:
         modules = [json.dumps({"name": a.name, "path": a.path}) for a in adapters]
-        argv += ["--enable-lora", "--lora-modules", *modules]
-    return Command(tuple(argv), _environment(spec, model, environ))
+        argv += ["--lora-modules", *modules]
+    return Command(tuple(argv), _environment(spec, model, environ, on_gpu))
 
 
-def _engine_arguments(spec: VllmSpec, adapters: Sequence[Adapter]) -> dict[str, JSON]:
+def _engine_arguments(spec: VllmSpec, adapters: Sequence[Adapter], on_gpu: bool) -> dict[str, JSON]:
     """The expert's own arguments over Coterie's defaults; keys with underscores."""
     own = {_key(spec, key): value for key, value in spec.engine_args.items() if key != "env"}
     arguments: dict[str, JSON] = {}
+    if spec.sleeps(on_gpu):
+        arguments["enable_sleep_mode"] = True
     if spec.context_length is not None:
         arguments["max_model_len"] = spec.context_length
     if adapters:
@@ -159,18 +188,30 @@ def _flag(key: str, value: JSON) -> list[str]:
     return [f"{flag}={json.dumps(as_jsonable(value))}"]
 
 
-def _environment(spec: VllmSpec, model: str, environ: Mapping[str, str]) -> dict[str, str]:
+def _environment(
+    spec: VllmSpec, model: str, environ: Mapping[str, str], on_gpu: bool
+) -> dict[str, str]:
     env = {name: value for name, value in environ.items() if _may_pass(name)}
     env.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     # vLLM's CPU build pins every engine's threads to the same first cores; two engines then
     # starve each other for minutes while the other cores idle.
     env.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     env |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "PYTHONUNBUFFERED": "1"}
+    if on_gpu:
+        env |= {"VLLM_SERVER_DEV_MODE": "1", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
     if Path(model).is_dir():
         env["HF_HUB_OFFLINE"] = "1"
     elif "HF_TOKEN" in environ:  # the one secret an engine needs: weights behind a licence
         env["HF_TOKEN"] = environ["HF_TOKEN"]
     return env | _own_environment(spec)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches ``host``."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _may_pass(name: str) -> bool:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from coterie.errors import EngineProtocolError, EngineRejected
+from coterie.errors import EngineProtocolError, EngineRejected, EngineUnavailable
 from coterie.types import Chunk, Completion, Question, Sampling, Usage, as_jsonable
 from orchestrator.engines.failures import excerpt, from_event
 from orchestrator.engines.target import Target
@@ -121,7 +121,7 @@ def read_completion(target: Target, body: bytes, *, latency_s: float) -> Complet
     return Completion(
         expert=target.expert,
         text=_text(message),
-        finish_reason=str(choice.get("finish_reason") or "stop"),
+        finish_reason=_whole(target, choice.get("finish_reason") or "stop"),
         usage=_needed(target, usage),
         latency_s=latency_s,
         message=message,
@@ -178,6 +178,7 @@ class ChunkReader:
 
         Raises:
             EngineProtocolError: the answer broke off, or its usage is missing.
+            EngineUnavailable: the server gave the answer up.
         """
         if self._finish_reason is None:
             raise EngineProtocolError(
@@ -185,7 +186,8 @@ class ChunkReader:
                 f"the answer of {self._target.server} broke off without a finish_reason; "
                 "look into that server's log, then ask again",
             )
-        return Chunk("", str(self._finish_reason), _needed(self._target, self._usage))
+        reason = _whole(self._target, self._finish_reason)
+        return Chunk("", reason, _needed(self._target, self._usage))
 
 
 def read_usage(target: Target, usage: Any) -> Usage | None:
@@ -201,6 +203,17 @@ def read_usage(target: Target, usage: Any) -> Usage | None:
     if not (_is_count(prompt) and _is_count(completion)):
         raise _nonsense(target, "a usage without prompt_tokens and completion_tokens")
     return Usage(prompt, completion)
+
+
+def _whole(target: Target, finish_reason: Any) -> str:
+    """The finish_reason, unless it says that vLLM gave up: it does so with status 200."""
+    if finish_reason == "abort":
+        raise EngineUnavailable(
+            target.expert,
+            f"{target.server} gave its answer up halfway, as it was put to sleep or stopped; "
+            "ask again",
+        )
+    return str(finish_reason)
 
 
 def _needed(target: Target, usage: Usage | None) -> Usage:
