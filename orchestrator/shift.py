@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from coterie.errors import EngineError
+from orchestrator.endings import ended
 from orchestrator.scheduling.patience import Patience
 from orchestrator.scheduling.pressure import LoadSignal, Pressure
 from orchestrator.scheduling.work import Claim, Unit, Units, WorkQueue
@@ -109,7 +110,7 @@ class Shift:
         await self._wait_for_all(last_s)
         if unstored := sum(order.completion is not None for order in self._doing.values()):
             log.error("%d completion(s) could not be stored and are lost", unstored)
-        await _ended(*self._doing, *self._opening)
+        await ended(*self._doing, *self._opening)
         await self._give_back(last_s)
 
     # --- batches --------------------------------------------------------------------------------
@@ -211,9 +212,3 @@ class Shift:
     async def _wait_for_all(self, timeout_s: float) -> None:
         if self._doing and timeout_s > 0:
             await asyncio.wait(list(self._doing), timeout=timeout_s)
-
-
-async def _ended(*tasks: asyncio.Task[None]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -19,10 +19,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 from coterie.errors import EngineError, QueueUnavailable
 from coterie.ports import Clock
+from orchestrator.endings import ended
 from orchestrator.engines.restart import RestartPolicy
 from orchestrator.garage import Garage
 from orchestrator.scheduling.patience import Patience
@@ -130,9 +130,9 @@ class Worker:
             await self._until_stopped(working)
             grace_s = self._settings.grace_s
         finally:
-            await _ended(working)
+            await ended(working)
             await self._end(grace_s)
-            await _ended(*helping)
+            await ended(*helping)
             await self._leave()
 
     async def _until_stopped(self, working: asyncio.Task[None]) -> None:
@@ -140,7 +140,7 @@ class Worker:
         try:
             await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _ended(stopping)
+            await ended(stopping)
         if working.done():
             await working  # never by itself, but for an error
 
@@ -149,7 +149,7 @@ class Worker:
         telling, last_s = asyncio.create_task(self._beat()), self._settings.last_s
         ends = [shift.end(grace_s=grace_s, last_s=last_s) for shift in self._shifts.values()]
         await asyncio.gather(*ends, return_exceptions=True)
-        await _ended(telling)
+        await ended(telling)
         await self._garage.aclose()
 
     async def _leave(self) -> None:
@@ -277,7 +277,7 @@ class Worker:
         try:
             await asyncio.wait({hearing, telling}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _ended(hearing, telling)
+            await ended(hearing, telling)
 
     # --- what there is to see -------------------------------------------------------------------
 
@@ -350,7 +350,8 @@ class Worker:
 
     async def _bury(self, engine: str, shift: Shift, error: EngineError) -> None:
         """Ends what is left of an engine that died; it starts anew when it is wanted again."""
-        log.warning("worker %s: engine %r died: %s", self.name, engine, error)
+        # Without the message: a server may quote a question that is secret.
+        log.warning("worker %s: engine %r died: %s", self.name, engine, type(error).__name__)
         await shift.end(grace_s=0.0, last_s=self._settings.last_s)
         if unit := shift.blamed:
             told = f"its engine died while it answered this and nothing else: {error}"
@@ -390,9 +391,3 @@ def _claimed(view: View, expert: str, engines: Mapping[str, EngineView]) -> View
 
 def _without(view: View, expert: str) -> View:
     return replace(view, hosts={e: host for e, host in view.hosts.items() if e != expert})
-
-
-async def _ended(*tasks: asyncio.Task[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

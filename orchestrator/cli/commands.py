@@ -22,6 +22,7 @@ from orchestrator.cli.gpu_check import gpu_check
 from orchestrator.cli.jobs import jobs_app
 from orchestrator.cli.options import AsJson, ConfigFile, the_client, the_settings
 from orchestrator.cli.skills import skills_app
+from orchestrator.cli.worker import worker
 from orchestrator.client import Client
 
 app = typer.Typer(no_args_is_help=True, help="One endpoint over a coterie of expert LLMs.")
@@ -32,6 +33,7 @@ app.add_typer(skills_app, name="skills")
 app.add_typer(db_app, name="db")
 app.add_typer(eval_app, name="eval")
 app.command("gpu-check")(gpu_check)
+app.command("worker")(worker)
 app.add_typer(jobs_app, name="jobs")
 
 Model = Annotated[str, typer.Option(help="coterie, coterie/STRATEGY, or an expert's name.")]

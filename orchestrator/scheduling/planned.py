@@ -22,20 +22,23 @@ from orchestrator.scheduling.steps import Run, Step
 class Planned:
     """Follows :func:`~orchestrator.scheduling.planner.next_step`.
 
-    An engine without ``figures`` takes one gigabyte and cannot sleep.  The queue tells how many
-    batches wait; each counts as ``batch_units`` units.
+    An engine without ``figures`` takes one gigabyte, and sleeps if engines of this node can.  The
+    queue tells how many batches wait; each counts as ``batch_units`` units.
     """
 
     gpu: Gpu
     figures: Mapping[str, EngineFigures] = field(default_factory=dict)
     host_gb: float = 0.0
     batch_units: int = 64
+    sleeps: bool = False
     policy: Policy = field(default_factory=lambda: Policy(help=True))
 
     @classmethod
-    def of_slots(cls, slots: int) -> Planned:
+    def of_slots(
+        cls, slots: int, figures: Mapping[str, EngineFigures] | None = None, *, sleeps: bool = False
+    ) -> Planned:
         """On a node where ``slots`` engines may be up at a time."""
-        return cls(Gpu("node", memory_gb=float(slots)))
+        return cls(Gpu("node", memory_gb=float(slots)), figures or {}, sleeps=sleeps)
 
     def next_step(self, view: View) -> Step:
         return _run_fixed(view) or next_step(self._situation(view), self.policy)
@@ -55,7 +58,7 @@ class Planned:
         )
 
     def _figures(self, name: str, engine: EngineView, experts: list[str]) -> EngineFigures:
-        known = self.figures.get(name) or EngineFigures(name, gpu_gb=1.0, sleeps=False)
+        known = self.figures.get(name) or EngineFigures(name, gpu_gb=1.0, sleeps=self.sleeps)
         others = tuple(expert for expert in sorted(experts) if expert != name)
         room = max(0, engine.room)
         return replace(known, adapters=others, concurrency=max(1, engine.at_hand + room))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -158,15 +158,13 @@ class RedisQueue:
         slice_s = TIMEOUT_S / 2  # or the silence would be taken for the server's death
         for start_ms in range(0, max(1, round(timeout_s * 1000)), round(slice_s * 1000)):
             block_ms = max(1, min(round(slice_s * 1000), round(timeout_s * 1000) - start_ms))
-            with _outages():
-                found = await self._client.xread({bell: self._heard}, block=block_ms)
+            found = await _answer(self._client.xread({bell: self._heard}, block=block_ms))
             if found:
                 self._heard = await self._last_ring()
                 return
 
     async def _last_ring(self) -> str:
-        with _outages():
-            found = await self._client.xrevrange(f"{self._keys[0]}:bell", count=1)
+        found = await _answer(self._client.xrevrange(f"{self._keys[0]}:bell", count=1))
         return str(found[0][0]) if found else "0-0"
 
     async def _settle(self, worker: str) -> None:
@@ -184,8 +182,20 @@ class RedisQueue:
         return worker, state, self._ttl_ms
 
     async def _run(self, name: str, *arguments: Any) -> Any:
-        with _outages():
-            return await self._scripts[name](keys=self._keys, args=arguments)
+        return await _answer(self._scripts[name](keys=self._keys, args=arguments))
+
+
+async def _answer(command: Awaitable[Any]) -> Any:
+    """What the server says to ``command``."""
+    task = asyncio.current_task()
+    cancelled = task.cancelling() if task else 0
+    with _outages():
+        found = await command
+    # The client uses ``wait_for``; Python 3.11's forgets a cancellation that comes as what it waits
+    # for is done.
+    if task and task.cancelling() > cancelled:
+        raise asyncio.CancelledError
+    return found
 
 
 @contextmanager

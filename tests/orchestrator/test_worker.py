@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from coterie.errors import EngineRejected, EngineTimeout
 from orchestrator.scheduling.cluster import EngineFigures, Gpu
+from orchestrator.scheduling.in_process import InProcessQueue
 from orchestrator.scheduling.planned import Planned
 from orchestrator.scheduling.pressure import Pressure
 from orchestrator.scheduling.stay import Planner, StayThenDeepest
@@ -334,7 +335,7 @@ def test_an_outage_of_the_queue_costs_time_and_nothing_else(forgets: bool) -> No
         scene.queue.away = True
         await asyncio.sleep(400)
         if forgets:
-            scene.queue.forget(scene.clock)
+            scene.queue.use(InProcessQueue(scene.clock))
         scene.queue.away = False
         await settled
         assert len(scene.store.kept) == 120

@@ -168,7 +168,7 @@ class MoodyQueue:
 
     def __init__(self, clock: LoopClock) -> None:
         self.away = False
-        self._queue = InProcessQueue(clock)
+        self._queue: WorkQueue = InProcessQueue(clock)
 
     def __getattr__(self, name: str) -> Any:
         return self._fail if self.away else getattr(self._queue, name)
@@ -177,9 +177,9 @@ class MoodyQueue:
         await asyncio.sleep(0)
         raise QueueUnavailable("the queue is away")
 
-    def forget(self, clock: LoopClock) -> None:
-        """Loses everything."""
-        self._queue = InProcessQueue(clock)
+    def use(self, queue: WorkQueue) -> None:
+        """Is another queue from now on."""
+        self._queue = queue
 
 
 def units_of(expert: str, count: int) -> list[Unit]:
@@ -238,7 +238,7 @@ class Scene:
         self.tasks.append(task)
         return task
 
-    async def until_settled(self) -> float:
+    async def until_settled(self, every_s: float = 0.5) -> float:
         """Publishes what is open again and again until all is settled; returns the seconds."""
         began_s = self.clock.monotonic()
         while not self.store.settled:
@@ -247,7 +247,7 @@ class Scene:
                     task.result()
             if not (self.store.away or self.queue.away):
                 await self.queue.publish(self.open_batches())
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(every_s)
         return self.clock.monotonic() - began_s
 
     def open_batches(self) -> list[Batch]:

@@ -152,6 +152,21 @@ async def test_a_claim_whose_answer_was_lost_does_not_stay_with_a_living_worker(
     assert await queue.claim("v", "a") is None
 
 
+async def test_a_cancellation_is_never_forgotten(queue: RedisQueue) -> None:
+    async def ask_for_ever() -> None:
+        while True:
+            await queue.holders()
+
+    for steps in range(80):
+        task = asyncio.create_task(ask_for_ever())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        async with asyncio.timeout(10):
+            await asyncio.wait({task})
+        assert task.cancelled()
+
+
 # --- a server that goes away --------------------------------------------------------------------
 
 
