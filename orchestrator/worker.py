@@ -110,6 +110,7 @@ class Worker:
         self._suspects: dict[str, int] = {}
         self._limits: dict[str, int] = {}
         self._leases: set[str] = set()
+        self._hearing: asyncio.Task[None] | None = None
         self._clock = clock
         self._since_s: dict[str, float] = {}
 
@@ -132,7 +133,7 @@ class Worker:
         finally:
             await ended(working)
             await self._end(grace_s)
-            await ended(*helping)
+            await ended(*helping, *([self._hearing] if self._hearing else []))
             await self._leave()
 
     async def _until_stopped(self, working: asyncio.Task[None]) -> None:
@@ -271,13 +272,16 @@ class Worker:
 
     async def _wait(self, for_s: float | None) -> None:
         """Returns when a shift or an engine has news, something was published, or time is up."""
-        timeout_s = min(self._settings.poll_s, for_s or self._settings.poll_s)
-        hearing = asyncio.create_task(self._patiently(partial(self._queue.wait, timeout_s)))
+        if self._hearing is None or self._hearing.done():
+            hear = partial(self._queue.wait, self._settings.poll_s)
+            self._hearing = asyncio.create_task(self._patiently(hear))
+        # It hears on where something else ends the wait: to cut it off costs a connection.
         telling = asyncio.create_task(self._news.wait())
         try:
-            await asyncio.wait({hearing, telling}, return_when=asyncio.FIRST_COMPLETED)
+            either = {self._hearing, telling}
+            await asyncio.wait(either, timeout=for_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await ended(hearing, telling)
+            await ended(telling)
 
     # --- what there is to see -------------------------------------------------------------------
 
