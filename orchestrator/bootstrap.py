@@ -26,9 +26,11 @@ from orchestrator.profiling import Profiling
 from orchestrator.replay.teaching import Teacher
 from orchestrator.roster import Roster
 from orchestrator.routing import Policy
+from orchestrator.scheduling.redis_streams import RedisQueue
 from orchestrator.settings import Settings
 from orchestrator.traces.store import TraceStore
 from orchestrator.traces.writer import TraceWriter
+from orchestrator.worker_parts import shared_queue
 from skills.answer_store import AnswerStore
 from skills.archive import Archive
 from skills.encoder import Encoder, SentenceEncoder
@@ -82,7 +84,8 @@ async def build(
         teacher = Teacher(policy, lambda: roster.snapshot.experts)
         archive = archive_of(database, answers, reader, teacher)
         profiling = Profiling(roster, reader, answers, archive, after=_nothing)
-        jobs = job_service(settings, database, roster, inference, archive, policy, embed)
+        queue = _queue(settings, stack)
+        jobs = job_service(settings, database, roster, inference, archive, policy, embed, queue)
         parts = Parts(
             settings=settings,
             database=database,
@@ -152,6 +155,14 @@ async def _background(parts: Parts) -> AsyncIterator[None]:
 
 async def _nothing() -> None:
     return None
+
+
+def _queue(settings: Settings, stack: AsyncExitStack) -> RedisQueue | None:
+    """The queue of workers elsewhere; None: jobs are worked off in this process."""
+    queue = shared_queue(settings)
+    if queue:
+        stack.push_async_callback(queue.aclose)
+    return queue
 
 
 async def _fleet(settings: Settings, stack: AsyncExitStack) -> Fleet:

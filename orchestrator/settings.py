@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     database_url: str = Field("", validation_alias="DATABASE_URL", repr=False)
     """SQLite or PostgreSQL; a file in ``home`` by default."""
     redis_url: str | None = Field(None, validation_alias="REDIS_URL", repr=False)
-    """The queue that workers share; without it this process does the work."""
+    """The queue that workers share; without it the server does the work."""
     require_key: bool = Field(False, validation_alias="COTERIE_REQUIRE_KEY")
     """Whether clients must present a key."""
     host: str = Field("127.0.0.1", validation_alias="COTERIE_HOST")
@@ -86,6 +86,20 @@ class Settings(BaseSettings):
     """Whether vLLM runs on a GPU here, where a worker's engines can sleep."""
     trace_limit: int = Field(10_000, ge=0, validation_alias="COTERIE_TRACE_LIMIT")
     """How many why-records are kept."""
+    worker_name: str = Field("", validation_alias="COTERIE_WORKER_NAME")
+    """What a worker is called; the machine's name by default."""
+    worker_grace_s: float = Field(
+        30.0, ge=0, allow_inf_nan=False, validation_alias="COTERIE_WORKER_GRACE_S"
+    )
+    """How long a worker that is told to end goes on with what it has begun."""
+    worker_ttl_s: float = Field(
+        30.0, ge=1, allow_inf_nan=False, validation_alias="COTERIE_WORKER_TTL_S"
+    )
+    """How long a worker that says nothing counts as alive: the same for all that share a queue."""
+    queue_prefix: str = Field(
+        "coterie", pattern=r"^[\w.-]+$", validation_alias="COTERIE_QUEUE_PREFIX"
+    )
+    """Begins the names of the queue's keys: who shares a queue shares it."""
     seal_key: str | None = Field(None, validation_alias="COTERIE_SEAL_KEY", repr=False)
     """What secret questions are sealed with in the database; by default the key in ``home``."""
     recorded: Path | None = Field(None, validation_alias="COTERIE_RECORDED")

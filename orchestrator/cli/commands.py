@@ -15,11 +15,12 @@ from orchestrator.background import Background
 from orchestrator.cli import show
 from orchestrator.cli.bring_up import bring_up
 from orchestrator.cli.evals import eval_app
-from orchestrator.cli.jobs import jobs_app
 from orchestrator.cli.gpu_check import gpu_check
+from orchestrator.cli.jobs import jobs_app
 from orchestrator.cli.options import AsJson, ConfigFile, the_client, the_settings
 from orchestrator.cli.plan import plan
 from orchestrator.cli.skills import skills_app
+from orchestrator.cli.worker import worker
 from orchestrator.client import Client
 
 app = typer.Typer(no_args_is_help=True, help="One endpoint over a coterie of expert LLMs.")
@@ -32,6 +33,7 @@ app.add_typer(eval_app, name="eval")
 app.add_typer(jobs_app, name="jobs")
 app.command()(plan)
 app.command("gpu-check")(gpu_check)
+app.command("worker")(worker)
 
 Model = Annotated[str, typer.Option(help="coterie, coterie/STRATEGY, or an expert's name.")]
 

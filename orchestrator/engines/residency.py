@@ -21,6 +21,7 @@ from orchestrator.engines.gate import GatedEngine
 from orchestrator.engines.managed import ManagedVllm
 from orchestrator.engines.placement import make_plan
 from orchestrator.engines.resident import Resident
+from orchestrator.engines.signals import LoadSignal
 from orchestrator.scheduling.residency import Tier
 
 
@@ -69,6 +70,22 @@ class NodeResidency:
                 self._residents[name] = self._resident(process)
             elif resident.process is not process:
                 resident.replace(process)
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether engines of this node can sleep at all."""
+        return self._fleet.on_gpu
+
+    async def load(self, engine: str) -> LoadSignal | None:
+        """What the engine says of its load; None where it is not this node's, or not up.
+
+        Raises:
+            EngineError: it does not answer.
+        """
+        resident = self._residents.get(engine)
+        if resident is None or resident.tier is not Tier.AWAKE:
+            return None
+        return await resident.process.control.load()
 
     def tiers(self) -> Mapping[str, Tier]:
         """Where each engine is now."""

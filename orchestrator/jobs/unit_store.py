@@ -114,11 +114,11 @@ class UnitStore:
         return await uncut(kept)
 
     @reaching
-    async def fail(self, key: str, error: str) -> bool:
+    async def fail(self, key: str, error: str, *, final: bool = False) -> bool:
         """Counts a failed try; true if that was the last one and the unit is now parked."""
         told = self._closed(key, error.encode()).decode()
         now = utcnow()
-        last = case((_UNITS.c.tries + 1 >= self._tries, now), else_=None)
+        last = now if final else case((_UNITS.c.tries + 1 >= self._tries, now), else_=None)
         statement = (
             update(_UNITS)
             .where(_UNITS.c.key == key, OPEN)

@@ -76,23 +76,30 @@ class WorkerState:
 class WorkQueue(Protocol):
     """Hands batches to workers, each at least once.
 
-    Every method raises :class:`coterie.errors.QueueUnavailable` while the queue cannot be reached.
+    A worker's name is the name of one life: a process that starts again takes another, or what it
+    had claimed before would look claimed by the living.  To claim and to take are signs of life.
+
+    Every method raises :class:`coterie.errors.QueueUnavailable` while the queue cannot be reached;
+    whether it then took effect is not known, and to call it again does no harm.
     """
 
     async def publish(self, batches: Sequence[Batch]) -> None:
         """Puts batches that are neither waiting nor claimed at the end of their experts' queues."""
 
     async def claim(self, worker: str, expert: str) -> Claim | None:
-        """The oldest batch of ``expert`` that nobody has, or whose claimant is dead; None: none."""
+        """The oldest batch of ``expert`` that nobody has, or whose claimant is dead; None: none.
+
+        One worker's claims go through one queue object, one after the other.
+        """
 
     async def acknowledge(self, claim: Claim) -> None:
         """The batch is done: its results are stored.  Does nothing if it was acknowledged."""
 
     async def release(self, claim: Claim) -> None:
-        """Gives the batch back, for anybody to claim at once."""
+        """Gives the batch back, for anybody to claim at once; does nothing if another has it."""
 
     async def depths(self) -> Mapping[str, Depth]:
-        """Each expert's depth, where it is not empty."""
+        """Each expert's depth, where it is not empty; what the dead had claimed is waiting."""
 
     async def take_expert(self, worker: str, expert: str) -> bool:
         """Makes ``worker`` the one that loads ``expert``, unless a live one already is.
@@ -101,7 +108,7 @@ class WorkQueue(Protocol):
         """
 
     async def give_expert(self, worker: str, expert: str) -> None:
-        """The worker no longer serves ``expert``."""
+        """The worker no longer serves ``expert``; does nothing if it did not."""
 
     async def holders(self) -> Mapping[str, str]:
         """The live worker that serves each expert."""
@@ -109,11 +116,17 @@ class WorkQueue(Protocol):
     async def beat(self, state: WorkerState) -> None:
         """The worker is alive; it counts as dead when it has not said so for the queue's TTL."""
 
+    async def leave(self, worker: str) -> None:
+        """The worker ends: what it had not acknowledged is anybody's at once."""
+
     async def workers(self) -> Sequence[WorkerState]:
         """The live workers, by name."""
 
     async def wait(self, timeout_s: float) -> None:
-        """Returns when something was published, or after ``timeout_s``."""
+        """Returns when something was published or given back, or after ``timeout_s``.
+
+        At once, if that happened since the last call returned: nothing is missed between two.
+        """
 
 
 class Units(Protocol):
@@ -128,5 +141,8 @@ class Units(Protocol):
     async def complete(self, key: str, completion: Completion) -> None:
         """Keeps the completion; the first one stays, whoever brings another."""
 
-    async def fail(self, key: str, error: str) -> bool:
-        """Counts a failed try; true if that was the last one and the unit is now parked."""
+    async def fail(self, key: str, error: str, *, final: bool = False) -> bool:
+        """Counts a failed try; true if that was the last one and the unit is now parked.
+
+        A ``final`` failure parks it at once: to try again would be no use.
+        """
