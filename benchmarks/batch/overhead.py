@@ -36,13 +36,13 @@ from coterie.types import (
     Usage,
 )
 from orchestrator import schema
+from orchestrator.embedded import EmbeddedWorker
 from orchestrator.jobs.ground import Ground
 from orchestrator.jobs.item_store import ItemStore
 from orchestrator.jobs.job import Job, JobSpec, JobState
 from orchestrator.jobs.progress import JobProgress
 from orchestrator.jobs.runner import Runner
 from orchestrator.jobs.seal import Seal
-from orchestrator.jobs.stand_in import StandIn
 from orchestrator.jobs.store import JobStore
 from orchestrator.jobs.unit_store import UnitStore
 from orchestrator.routing import Policy
@@ -98,6 +98,13 @@ class AtOnce:
         return Completion(self._name, text, "stop", Usage(1500, 300), 1.0)
 
 
+class Engines:
+    """All of them, always up."""
+
+    def engine(self, name: str) -> AtOnce:
+        return AtOnce(name)
+
+
 class Vectors:
     """Skills and a vector for any question, at once."""
 
@@ -109,11 +116,11 @@ class Vectors:
         return (await self.infer_many([question]))[0]
 
 
-def ground(database: Database, home: Path, experts: Sequence[str]) -> tuple[Ground, StandIn]:
+def ground(database: Database, home: Path, experts: Sequence[str]) -> tuple[Ground, EmbeddedWorker]:
     seal = Seal(home / "seal.key")
     units = UnitStore(database, seal)
-    queue = StandIn(units, AtOnce, width=64)
     entries = {n: Expert(n, ExpertKind.OPENAI, n, endpoint=f"http://x/{n}") for n in experts}
+    here = EmbeddedWorker(units, Engines(), lambda: tuple(entries.values()))
     rate = Estimate(0.6, 0.05, 100)
     known = Knowledge.of([Profile(n, rate, {"a": rate}) for n in experts], name="made")
 
@@ -127,7 +134,7 @@ def ground(database: Database, home: Path, experts: Sequence[str]) -> tuple[Grou
         JobStore(database),
         ItemStore(database, seal),
         units,
-        queue,
+        here.queue,
         Vectors(),
         Policy(),
         lambda: entries,
@@ -135,14 +142,14 @@ def ground(database: Database, home: Path, experts: Sequence[str]) -> tuple[Grou
         describe,
         lambda spec: MadeTask(),
     )
-    return made, queue
+    return made, here
 
 
 async def measure(args: argparse.Namespace, home: Path) -> dict[str, Any]:
     url = args.url or f"sqlite:///{home}/jobs.sqlite"
     await schema.upgrade(url)
     database = Database(url)
-    made, queue = ground(database, home, [f"e{i:02d}" for i in range(args.experts)])
+    made, here = ground(database, home, [f"e{i:02d}" for i in range(args.experts)])
     now = utcnow()
     spec = JobSpec("made", args.strategy, limit=args.items)
     job = Job(f"job-{now:%H%M%S%f}", spec, JobState.QUEUED, now, now)
@@ -154,7 +161,7 @@ async def measure(args: argparse.Namespace, home: Path) -> dict[str, Any]:
         if progress.finished * 10 >= (len(memory) + 1) * args.items:
             memory.append(process.memory_info().rss / 2**20)
 
-    working = asyncio.create_task(queue.run())
+    working = asyncio.create_task(here.run())
     before, began = process.memory_info().rss / 2**20, time.perf_counter()
     cpu = time.process_time()
     runner = Runner(made, await made.jobs.get(job.id), "me", tell=tell)

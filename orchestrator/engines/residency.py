@@ -2,7 +2,7 @@
 
 Two ways to run a fleet, one port::
 
-    Fleet(...)                 every managed engine is up           AllAwake(fleet)
+    Fleet(...)                 every managed engine is up           engines.all_awake.AllAwake
     Fleet(on_demand=True)      whoever asks says which are up       NodeResidency(fleet)
 
 An expert at somebody else's endpoint is always AWAKE: its server is not ours to move.
@@ -149,37 +149,6 @@ class NodeResidency:
                 f"all {self.slots} engine slots of this node are taken, by "
                 f"{', '.join(map(repr, up))}; move one down first, or raise COTERIE_ENGINE_SLOTS",
             )
-
-
-class AllAwake:
-    """The residency of a fleet that keeps every engine up: nothing to move, only to wait for."""
-
-    def __init__(self, fleet: Fleet, *, start_timeout_s: float = 600.0) -> None:
-        self._fleet = fleet
-        self._start_timeout_s = start_timeout_s
-
-    def tiers(self) -> Mapping[str, Tier]:
-        """AWAKE, or STOPPED while it starts or is down."""
-        processes = self._fleet.processes
-        hosts = dict.fromkeys(map(self.host, self._fleet.placements))
-        up = {name: name not in processes or processes[name].ready for name in hosts}
-        return {name: Tier.AWAKE if ready else Tier.STOPPED for name, ready in up.items()}
-
-    def host(self, expert: str) -> str:
-        """The engine that serves ``expert``; raises EngineUnavailable for one not in the fleet."""
-        return host_of(self._fleet, expert)
-
-    async def move(self, engine: str, tier: Tier) -> None:
-        """Waits until the engine is up; raises an EngineError for any other tier."""
-        if tier is not Tier.AWAKE:
-            raise EngineError(engine, "this process keeps all its engines up: it cannot be moved")
-        process = self._fleet.processes.get(engine)
-        if process is not None:
-            await process.wait_ready(self._start_timeout_s)
-
-    def engine(self, expert: str) -> Engine:
-        """The expert, to be asked; raises EngineUnavailable unless its engine is awake."""
-        return self._fleet.engine(expert)
 
 
 def host_of(fleet: Fleet, expert: str) -> str:

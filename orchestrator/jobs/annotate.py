@@ -15,9 +15,9 @@ from orchestrator.jobs import record
 from orchestrator.jobs.ground import Ground
 from orchestrator.jobs.item_store import ANNOTATED, StoredItem
 from orchestrator.jobs.job import Job
-from orchestrator.jobs.patience import Patience
 from orchestrator.jobs.terms import Terms, about
 from orchestrator.routing import Query, direct, load_router
+from orchestrator.scheduling.patience import Patience
 from skills.infer import Inferred
 from skills.question_reader import BATCH, BatchInference
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from coterie.db import Database
 from coterie.ports import Task
+from coterie.types import Expert
 from evals.tasks import load_task
 from evals.tasks.options import TaskOptions
 from orchestrator.descriptions import Descriptions, Embed
-from orchestrator.jobs.ground import Ground, Publishing
+from orchestrator.embedded import EmbeddedWorker
+from orchestrator.jobs.ground import Ground, Publishing, Tally
 from orchestrator.jobs.item_store import ItemStore
 from orchestrator.jobs.job import JobSpec
 from orchestrator.jobs.outage import reaching
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.service import JobService
-from orchestrator.jobs.stand_in import StandIn
 from orchestrator.jobs.store import JobStore
 from orchestrator.jobs.unit_store import UnitStore
 from orchestrator.roster import Roster
@@ -41,8 +42,9 @@ def job_service(
     """The jobs; work goes to ``queue``, and is done in this process where there is none."""
     seal = Seal(settings.seal_key_file, settings.seal_key)
     units = UnitStore(database, seal)
-    here = None if queue else StandIn(units, roster.engine)
-    publishing = queue or here
+    tally = Tally()
+    here = None if queue else EmbeddedWorker(units, roster, _entries(roster), loaded=tally.loaded)
+    publishing = queue if here is None else here.queue
     assert publishing is not None
     ground = Ground(
         JobStore(database),
@@ -56,8 +58,13 @@ def job_service(
         # Its own: the roster's would be embedded anew whenever a job takes fewer experts.
         Descriptions(embed).of,
         partial(task_of, settings),
+        tally,
     )
     return JobService(ground, here.run if here else None)
+
+
+def _entries(roster: Roster) -> Callable[[], Sequence[Expert]]:
+    return lambda: tuple(roster.snapshot.experts.values())
 
 
 def task_of(settings: Settings, spec: JobSpec) -> Task:

@@ -27,11 +27,11 @@ from orchestrator.jobs.annotate import Annotator
 from orchestrator.jobs.ground import Ground
 from orchestrator.jobs.item_store import ROUTED
 from orchestrator.jobs.job import Job, JobState
-from orchestrator.jobs.patience import Patience
 from orchestrator.jobs.progress import JobProgress
 from orchestrator.jobs.sweep import Sweeper
 from orchestrator.jobs.terms import Terms, experts_of, fix
 from orchestrator.jobs.tracker import Tracker
+from orchestrator.scheduling.patience import Patience
 from orchestrator.scheduling.work import Depth
 
 log = logging.getLogger(__name__)

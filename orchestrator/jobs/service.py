@@ -22,10 +22,10 @@ from coterie.errors import JobError, StoreUnavailable
 from evals.results import ItemResult
 from orchestrator.jobs.ground import Ground
 from orchestrator.jobs.job import Job, JobSpec, JobState
-from orchestrator.jobs.patience import Patience
 from orchestrator.jobs.progress import JobProgress
 from orchestrator.jobs.runner import Pace, Runner
 from orchestrator.jobs.terms import fix
+from orchestrator.scheduling.patience import Patience
 
 log = logging.getLogger(__name__)
 

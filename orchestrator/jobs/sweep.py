@@ -20,10 +20,10 @@ from orchestrator.jobs.docket import Docket
 from orchestrator.jobs.ground import Ground
 from orchestrator.jobs.item_store import ROUTED, StoredItem
 from orchestrator.jobs.job import Job
-from orchestrator.jobs.patience import Patience
 from orchestrator.jobs.terms import Terms
 from orchestrator.jobs.tracker import By, Heard, Outstanding
 from orchestrator.jobs.unit_store import Kept, Request
+from orchestrator.scheduling.patience import Patience
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ class Patience:
 
     first_s: float = 0.1
     most_s: float = 5.0
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _away: set[type[Exception]] = field(default_factory=set)
 
     async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
@@ -34,7 +35,7 @@ class Patience:
             else:
                 self._over()
                 return found
-            await asyncio.sleep(pause_s)
+            await self.sleep(pause_s)
             pause_s = min(2 * pause_s, self.most_s)
 
     def _tell(self, error: Exception) -> None:

@@ -18,10 +18,11 @@ import pytest
 
 from coterie.errors import EngineError, EngineUnavailable
 from coterie.types import Expert, ExpertKind, Question, Sampling
+from orchestrator.engines.all_awake import AllAwake
 from orchestrator.engines.fleet import Fleet
 from orchestrator.engines.http import create_client
 from orchestrator.engines.managed import ManagedSettings
-from orchestrator.engines.residency import AllAwake, NodeResidency
+from orchestrator.engines.residency import NodeResidency
 from orchestrator.engines.restart import RestartPolicy
 from orchestrator.engines.retry import RetryPolicy
 from orchestrator.scheduling.residency import Residency, Tier
@@ -367,7 +368,7 @@ async def test_a_fleet_that_keeps_all_up_is_a_residency_too(tmp_path: Path) -> N
     clock, rng = SystemClock(), random.Random(0)
     async with create_client() as client, Fleet(client, settings, clock=clock, rng=rng) as fleet:
         await fleet.sync([LAW, FAR])
-        residency: Residency = AllAwake(fleet, start_timeout_s=60)
+        residency: Residency = AllAwake(fleet, lambda: [LAW, FAR], start_timeout_s=60)
         assert residency.tiers() == {"law": Tier.STOPPED, "far": Tier.AWAKE}
         await residency.move("law", Tier.AWAKE)
         assert residency.tiers() == {"law": Tier.AWAKE, "far": Tier.AWAKE}

@@ -22,6 +22,7 @@ from coterie.types import (
     Expert,
     ExpertKind,
     Grade,
+    Health,
     Item,
     Profile,
     Question,
@@ -30,16 +31,17 @@ from coterie.types import (
     Usage,
 )
 from evals.results import ItemResult
+from orchestrator.embedded import EmbeddedWorker
 from orchestrator.jobs.ground import Ground
 from orchestrator.jobs.item_store import ItemStore
 from orchestrator.jobs.job import Job, JobSpec, JobState
-from orchestrator.jobs.patience import Patience
 from orchestrator.jobs.runner import Pace, Runner
 from orchestrator.jobs.seal import Seal
-from orchestrator.jobs.stand_in import StandIn
 from orchestrator.jobs.store import JobStore
 from orchestrator.jobs.unit_store import UnitStore
 from orchestrator.routing import Policy
+from orchestrator.scheduling.patience import Patience
+from orchestrator.worker import WorkerSettings
 from skills.infer import Inferred
 from skills.knowledge import Knowledge
 
@@ -108,6 +110,9 @@ class Rules:
             raise EngineRejected(self.name, f"will not read {question.text!r}")
         return Completion(self.name, self._text(question), "stop", Usage(20, 5), 0.5)
 
+    async def health(self) -> Health:
+        return Health(True)
+
     def _text(self, question: Question) -> str:
         drawn = hashed(self.name, question.text)
         if "<answer" in question.text or "autumn" in question.text:
@@ -144,6 +149,7 @@ def profile(name: str, mean: float) -> Profile:
     return Profile(name, Estimate(mean, 0.05, 80), skills)
 
 
+AT_ONCE = WorkerSettings(beat_s=5.0, poll_s=0.001, retry_s=0.0, retry_most_s=0.001)
 QUICK = Pace(page=5, poll_s=0.0, most_s=0.001, beat_s=0.001, republish_s=0.0)
 
 
@@ -195,16 +201,20 @@ class World:
             lambda spec: self.task,
         )
 
+    def engine(self, name: str) -> Rules:
+        return self.engines[name]
+
     def patience(self) -> Patience:
         return Patience(first_s=0.0, most_s=0.001)
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[Ground]:
         """The ground, with somebody who does the work."""
-        queue = StandIn(self.units, self.engines.__getitem__, patience=self.patience())
-        worker = asyncio.create_task(queue.run())
+        entries = tuple(self.experts.values())
+        here = EmbeddedWorker(self.units, self, lambda: entries, settings=AT_ONCE)
+        worker = asyncio.create_task(here.run())
         try:
-            yield self.ground(queue)
+            yield self.ground(here.queue)
         finally:
             worker.cancel()
             await asyncio.gather(worker, return_exceptions=True)

@@ -16,10 +16,11 @@ from sqlalchemy import select
 from coterie.db import Database
 from coterie.errors import QueueUnavailable, StoreUnavailable
 from evals.results import ItemResult
-from orchestrator.jobs import patience, record
+from orchestrator.jobs import record
 from orchestrator.jobs.job import JobState
 from orchestrator.jobs.runner import Runner
 from orchestrator.jobs.tables import PromptRow, UnitRow
+from orchestrator.scheduling import patience
 from orchestrator.scheduling.work import Batch
 
 ROUNDS = 8

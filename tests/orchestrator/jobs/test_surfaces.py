@@ -229,7 +229,7 @@ def test_eval_run_writes_its_results(coterie: Any, tmp_path: Path) -> None:
     args = ("eval", "run", "--task", "demo", "--strategy", "expert:good", "--limit", "12")
     told = ok(coterie(*args, "--out", str(out)))
     assert "accuracy" in told
-    found = json.loads((out / eval_run.RESULTS).read_text())
+    found = json.loads((out / "report.json").read_text())
     assert len(found["items"]) == 12
     assert found["info"]["experts"] == ["good"]
     again = json.loads(ok(coterie(*args, "--json")))
