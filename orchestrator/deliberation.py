@@ -62,6 +62,9 @@ def judged(matter: Matter, completions: Sequence[Completion]) -> tuple[Case, Ver
     return case, vote_for(matter.pool, route.strategy, matter.vote).judge(case)
 
 
+Judge = Callable[[Matter, Sequence[Completion]], tuple[Case, Verdict]]
+
+
 def recruits(
     matter: Matter, case: Case, verdict: Verdict, asked: Collection[str]
 ) -> tuple[str, ...]:
@@ -154,8 +157,13 @@ class Settled:
     error: CoterieError | None = None
 
 
-def deliberate(matter: Matter, reply: Callable[[Ask], Reply | None]) -> Missing | Settled:
-    """Goes from the route to the answer with what ``reply`` gives; stops where it gives None."""
+def deliberate(
+    matter: Matter, reply: Callable[[Ask], Reply | None], judge: Judge = judged
+) -> Missing | Settled:
+    """Goes from the route to the answer with what ``reply`` gives; stops where it gives None.
+
+    ``judge`` is :func:`judged`, for whoever remembers what it gave.
+    """
     route, policy = matter.route, matter.policy
     heard: list[tuple[Ask, Reply]] = []
     completions: list[Completion] = []
@@ -177,7 +185,7 @@ def deliberate(matter: Matter, reply: Callable[[Ask], Reply | None]) -> Missing 
         if not completions:
             failures = [r for _, r in heard if isinstance(r, Failure)]
             return Settled(tuple(heard), error=everyone_failed(failures))
-        case, verdict = judged(matter, completions)
+        case, verdict = judge(matter, completions)
         waiting = recruits(matter, case, verdict, asked)
     assert verdict is not None  # a route chooses somebody
     if verdict.leader is None:

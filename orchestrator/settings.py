@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     """What secret questions are sealed with in the database; by default the key in ``home``."""
     recorded: Path | None = Field(None, validation_alias="COTERIE_RECORDED")
     """The folder of recorded answers that evaluation replays."""
+    benchmarks: Path | None = Field(None, validation_alias="COTERIE_BENCHMARKS")
+    """A folder with benchmarks' files as their publishers give them."""
 
     _environ: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
@@ -170,7 +172,7 @@ class Settings(BaseSettings):
 
     # --- what is allowed ------------------------------------------------------------------------
 
-    @field_validator("home", "config", "vllm_python", "recorded")
+    @field_validator("home", "config", "vllm_python", "recorded", "benchmarks")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         # Not resolved: the interpreter of a virtual environment is a link that must stay one.

@@ -101,14 +101,17 @@ class Profiler:
                 group.create_task(self._grade(name, engine, items, questions, report))
 
     def _question(self, item: Item) -> StoredQuestion:
-        text = item.question.text
+        text = item.about or item.question.text
         return StoredQuestion(
             task=self.task.name,
             item=item.id,
             text=text,
             category=item.category,
             target=item.target,
-            options=self._extraction.options(text),
+            options=len(item.choices) or self._extraction.options(text),
+            choices=item.choices,
+            group=item.group,
+            secret=self.task.secret,
         )
 
     async def _grade(
@@ -158,7 +161,7 @@ class Profiler:
             task=self.task.name,
             item=item.id,
             skills=question.skills,
-            output=completion.text,
+            output="" if self.task.secret else completion.text,  # it may quote the question
             extracted=grade.extracted,
             correct=grade.correct,
             usage=completion.usage,

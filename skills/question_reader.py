@@ -58,8 +58,8 @@ class QuestionReader:
         """``questions`` of ``task`` by item, with their skills and vectors; keeps all of them."""
         kept = {q.item: q for q in await self._store.questions(task)}
         known = {q.item: q.read_as(kept[q.item]) for q in questions if self._holds(kept, q)}
-        relabelled = [q for q in known.values() if q.labels != kept[q.item].labels]
-        await self._store.save_questions(relabelled)
+        relabelled = [q for q in known.values() if q.as_kept.labels != kept[q.item].labels]
+        await self._store.save_questions([q.as_kept for q in relabelled])
         return known | await self._read([q for q in questions if q.item not in known], tell)
 
     async def refresh(self, tell: Tell = lambda done, of: None) -> int:
@@ -83,16 +83,17 @@ class QuestionReader:
             batch = questions[start : start + BATCH]
             inferred = await self._infer([Question.of(q.text) for q in batch])
             read = [self._read_as(q, i) for q, i in zip(batch, inferred, strict=True)]
-            await self._store.save_questions(read)
+            await self._store.save_questions([q.as_kept for q in read])
             found |= {q.item: q for q in read}
             tell(start + len(batch), len(questions))
         return found
 
     def _read_as(self, question: StoredQuestion, found: Inferred) -> StoredQuestion:
+        # A sealed text says nothing: until it is profiled again, the question resembles nothing.
         return replace(
             question,
-            skills=found.skills,
-            vector=found.vector,
+            skills=() if question.is_sealed else found.skills,
+            vector=None if question.is_sealed else found.vector,
             encoder=self.encoder,
             taxonomy=self.taxonomy,
         )

@@ -17,6 +17,9 @@ from skills.memory import Memory
 EMPTY = " "
 """Stands for an answer that was read, and is the empty text."""
 
+SEALED = "sealed:"
+"""Stands, before its hash, for a text that must not be written down."""
+
 LONGEST_ANSWER = 80
 """Longer answers are remembered by their hash: all that matters is which of them are equal."""
 
@@ -29,6 +32,7 @@ class StoredQuestion:
     ``options`` how many answers there are to choose from (0: an open question), ``choices`` their
     texts where known; questions of one ``group`` are variants of each other.  ``encoder`` and
     ``taxonomy`` say what ``skills`` and ``vector``, (d,), were made with; None: with nothing yet.
+    ``secret``: its text must not be written down (this mark itself is not kept).
     """
 
     task: str
@@ -43,11 +47,24 @@ class StoredQuestion:
     vector: NDArray[np.float32] | None = None
     encoder: str | None = None
     taxonomy: str | None = None
+    secret: bool = False
 
     @property
     def sha256(self) -> str:
         """The hash of the text, the same before and after the database has cleaned it."""
-        return _hash(self.text)
+        return self.text.removeprefix(SEALED) if self.is_sealed else _hash(self.text)
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the text was not kept: what was made of it cannot be made again."""
+        return self.text.startswith(SEALED)
+
+    @property
+    def as_kept(self) -> StoredQuestion:
+        """What may be written down: of a secret question neither its text nor its choices."""
+        if not self.secret:
+            return self
+        return replace(self, text=f"{SEALED}{self.sha256}", choices=())
 
     @property
     def labels(self) -> tuple[object, ...]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from coterie.errors import RequestError
 from coterie.types import as_jsonable
 from evals.tasks import load_task
+from evals.tasks.options import TaskOptions
 from orchestrator.api.deps import ForAdmin
 from orchestrator.parts import Parts
 from orchestrator.profiling import ProfilingPlan
@@ -64,7 +65,7 @@ async def start_profiling(body: ProfilingRequest, parts: ForAdmin) -> dict[str, 
     """Begins grading experts; ``GET /admin/profiles`` tells how far it is."""
     if body.name is not None:  # told now, not after an hour of grading
         await parts.archive.check_name(body.name)
-    task = load_task(body.task)
+    task = load_task(body.task, TaskOptions(folder=parts.settings.benchmarks))
     parts.profiling.start(
         ProfilingPlan(
             task, tuple(body.experts), body.split, body.limit, body.name, body.aggregation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -228,11 +228,45 @@ def record(
 ) -> None:
     """Write a recording of the graded answers that profiling has stored."""
     from evals.tasks import load_task
+    from evals.tasks.options import TaskOptions
     from orchestrator.replay.record import record as write
 
-    answers, experts = asyncio.run(_stored(Settings.load().database_url, task))
-    asked, given = write(folder, load_task(task), answers, experts, texts=texts)
+    settings = Settings.load()
+    loaded = load_task(task, TaskOptions(folder=settings.benchmarks))
+    answers, experts = asyncio.run(_stored(settings.database_url, loaded.name))
+    asked, given = write(folder, loaded, answers, experts, texts=texts)
     show.console.print(f"{given} answers to {asked} questions are in {folder}", markup=False)
+
+
+@eval_app.command("tasks")
+def tasks(
+    folder: Annotated[
+        Path | None, typer.Option(help="A folder of benchmarks' files (COTERIE_BENCHMARKS).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+) -> None:
+    """List the tasks: their splits, how many questions where a file is at hand, and whence."""
+    from evals.tasks import TASKS, local_sizes
+    from evals.tasks.options import TaskOptions
+
+    options = TaskOptions(folder=folder or Settings.load().benchmarks)
+    sizes = {name: local_sizes(name, options) for name in TASKS}
+    if as_json:
+        listed = [{"task": n, "splits": sizes[n], "from": TASKS[n].origin} for n in TASKS]
+        show.as_json({"tasks": listed})
+        return
+    rows = [(name, _sizes(sizes[name]), TASKS[name].origin) for name in TASKS]
+    show.table("tasks", ("task", "questions", "from"), rows)
+    show.console.print(
+        "– is fetched from the Hugging Face hub when it is used; your own: file:PATH "
+        "(docs/tasks.md)",
+        markup=False,
+        highlight=False,
+    )
+
+
+def _sizes(splits: Mapping[str, int | None]) -> str:
+    return ", ".join(f"{name} {'–' if n is None else n}" for name, n in splits.items())
 
 
 async def _stored(database_url: str, task: str) -> tuple[Any, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 
 from coterie.db import Database
-from coterie.errors import ConfigurationError
 from coterie.ports import Task
 from evals.tasks import load_task
+from evals.tasks.options import TaskOptions
 from orchestrator.descriptions import Descriptions, Embed
 from orchestrator.jobs.ground import Ground, Publishing
 from orchestrator.jobs.item_store import ItemStore
@@ -60,10 +61,9 @@ def job_service(
 
 
 def task_of(settings: Settings, spec: JobSpec) -> Task:
-    """The task of a job, the same whenever it is resumed."""
-    if spec.file is not None:
-        raise ConfigurationError(f"task {spec.task!r} takes no file")
-    return load_task(spec.task)
+    """The task of a job, the same whenever it is resumed: its options are part of its name."""
+    path = Path(spec.file) if spec.file else None
+    return load_task(spec.task, TaskOptions(path=path, folder=settings.benchmarks))
 
 
 def _knowledge(roster: Roster, archive: Archive) -> Callable[[str | None], Awaitable[Knowledge]]:

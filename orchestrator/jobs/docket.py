@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from aggregator.base import Case
 from coterie.ports import Task
-from coterie.types import Completion, Grade, Item
+from coterie.types import Completion, Grade, Item, Verdict
 from evals.results import Call, ItemResult
-from orchestrator.deliberation import ANSWER, Ask, Matter, Missing, Reply, Settled, deliberate
+from orchestrator.deliberation import (
+    ANSWER,
+    Ask,
+    Matter,
+    Missing,
+    Reply,
+    Settled,
+    deliberate,
+    judged,
+)
 from orchestrator.jobs import record
 from orchestrator.jobs.item_store import StoredItem
 from orchestrator.jobs.keys import prompt_key, unit_key
@@ -37,6 +47,7 @@ class Docket:
     state: Missing | Settled | None = None
     _requests: dict[tuple[str, str], Request] = field(default_factory=dict)
     _prompts: dict[str, str] = field(default_factory=dict)
+    _judged: dict[int, tuple[Case, Verdict]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, terms: Terms, item: Item, stored: StoredItem) -> Docket:
@@ -58,7 +69,14 @@ class Docket:
             kept = replies.get(self.request(ask).unit.key)
             return kept.reply if kept else None
 
-        self.state = deliberate(self.matter, reply)
+        self.state = deliberate(self.matter, reply, self._judge)
+
+    def _judge(self, matter: Matter, completions: Sequence[Completion]) -> tuple[Case, Verdict]:
+        """The vote on the first so many completions, which never change: held once."""
+        n = len(completions)
+        if n not in self._judged:
+            self._judged[n] = judged(matter, completions)
+        return self._judged[n]
 
     def missing(self) -> list[Request]:
         """What must be asked before the item can go on."""
@@ -68,9 +86,9 @@ class Docket:
         """What is asked for, by its key."""
         at = (ask.expert, ask.role)
         if at not in self._requests:
-            sampling = self.terms.sampling(ask.expert, self.item.id)
+            sampling, text = self.terms.sampling(ask.expert, self.item.id)
             prompt = self._prompt(ask)
-            key = unit_key(self.terms.revisions[ask.expert], prompt, sampling)
+            key = unit_key(self.terms.revisions[ask.expert], prompt, text)
             unit = Unit(key, ask.expert, ask.question, sampling)
             self._requests[at] = Request(unit, prompt)
         return self._requests[at]

@@ -50,7 +50,9 @@ _WEIGHTS = (".safetensors", ".bin", ".pt")
 
 def canonical(value: Any) -> str:
     """``value`` as the one JSON text that equal values share."""
-    return json.dumps(as_jsonable(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.dumps(
+        value, default=as_jsonable, sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
 
 
 def digest(value: Any) -> str:
@@ -89,8 +91,11 @@ def prompt_key(question: Question, *, secret: bool = False) -> str:
     return mark + digest([m.as_dict() for m in question.messages])
 
 
-def unit_key(revision: str, prompt: str, sampling: Sampling) -> str:
-    """What the completion of the prompt kept under ``prompt`` is kept under."""
+def unit_key(revision: str, prompt: str, sampling: str) -> str:
+    """What the completion of the prompt kept under ``prompt`` is kept under.
+
+    ``sampling`` is the canonical JSON of it: many units share one.
+    """
     mark = SEALED if is_sealed(prompt) else ""
     return mark + digest([revision, prompt.removeprefix(SEALED), sampling])
 

@@ -7,7 +7,7 @@ once begun is finished, and the cancelling waits for it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -49,7 +49,7 @@ def reaching(call: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine
     @wraps(call)
     async def run(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await _uncut(call(*args, **kwargs))
+            return await uncut(call(*args, **kwargs))
         except _AWAY as error:
             cause = _first_line(error)
             if any(mark in cause for mark in _AT_FAULT):
@@ -63,7 +63,8 @@ def reaching(call: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine
     return run
 
 
-async def _uncut(work: Coroutine[Any, Any, T]) -> T:
+async def uncut(work: Awaitable[T]) -> T:
+    """What ``work`` gives; who is cancelled meanwhile waits for its end first."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

@@ -137,4 +137,5 @@ def result_of(record: Mapping[str, Any]) -> ItemResult:
 
 
 def _bytes(value: Any) -> bytes:
-    return json.dumps(as_jsonable(value), separators=(",", ":"), allow_nan=False).encode()
+    text = json.dumps(value, default=as_jsonable, separators=(",", ":"), allow_nan=False)
+    return text.encode()

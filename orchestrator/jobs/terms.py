@@ -21,7 +21,7 @@ from coterie.types import Expert, Item, Question, Route, Sampling, SkillWeight, 
 from orchestrator.deliberation import Matter
 from orchestrator.jobs import record
 from orchestrator.jobs.job import JobSpec
-from orchestrator.jobs.keys import revision, seeded
+from orchestrator.jobs.keys import canonical, revision, seeded
 from orchestrator.routing import Policy, Pool, Query, load_router
 from orchestrator.voting import check_vote
 from skills.knowledge import Knowledge
@@ -85,7 +85,7 @@ class Terms:
     experts: Mapping[str, Expert]
     revisions: Mapping[str, str]
     secret: bool = False
-    settled: Mapping[str, Any] = field(default_factory=dict)
+    _plain: dict[str, tuple[Sampling, str]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -102,7 +102,7 @@ class Terms:
         pool = Pool([experts[n] for n in fixed["pool"]], knowledge, descriptions=descriptions)
         policy = Policy(**fixed["policy"])
         revisions = {name: revision(experts[name], experts) for name in pool.names}
-        return cls(spec, pool, policy, experts, revisions, secret, fixed)
+        return cls(spec, pool, policy, experts, revisions, secret)
 
     def check(self, current: Mapping[str, Expert]) -> None:
         """Raises :class:`JobError` unless the experts still are what they were."""
@@ -125,10 +125,14 @@ class Terms:
                     "answered is reused)"
                 )
 
-    def sampling(self, expert: str, item: str) -> Sampling:
-        """How the expert answers this item."""
-        drawn = self.spec.sampling.over(self.experts[expert].defaults)
-        return seeded(drawn, self.spec.seed, item)
+    def sampling(self, expert: str, item: str) -> tuple[Sampling, str]:
+        """How the expert answers this item; and the same as canonical JSON."""
+        if expert not in self._plain:
+            plain = self.spec.sampling.over(self.experts[expert].defaults)
+            self._plain[expert] = plain, canonical(plain)
+        plain, text = self._plain[expert]
+        drawn = seeded(plain, self.spec.seed, item)
+        return (plain, text) if drawn is plain else (drawn, canonical(drawn))
 
     def query(
         self, item: Item, skills: tuple[SkillWeight, ...], vector: NDArray[np.float32] | None

@@ -20,7 +20,7 @@ from coterie.db import Database, insert_new, utcnow
 from coterie.types import Completion, Failure
 from orchestrator.jobs import record
 from orchestrator.jobs.keys import is_sealed
-from orchestrator.jobs.outage import reaching
+from orchestrator.jobs.outage import reaching, uncut
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.tables import PromptRow, UnitRow
 from orchestrator.scheduling.work import Batch, Unit
@@ -105,12 +105,12 @@ class UnitStore:
     async def complete(self, key: str, completion: Completion) -> None:
         """Keeps the completion, and returns when it is kept; the first one stays."""
         if key in self._waiting:
-            return await asyncio.shield(self._waiting[key][1])
+            return await uncut(self._waiting[key][1])
         kept = asyncio.get_running_loop().create_future()
         self._waiting[key] = completion, kept
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write(), name="write-completions")
-        return await asyncio.shield(kept)
+        return await uncut(kept)
 
     @reaching
     async def fail(self, key: str, error: str) -> bool:

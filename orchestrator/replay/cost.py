@@ -48,12 +48,20 @@ def _dollars(material: Material) -> NDArray[np.float64]:
     )
 
 
+def spent(
+    asked: NDArray[np.int16], rows: NDArray[np.intp], costs: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(n) what all calls for each of the questions ``rows`` cost; NaN where a part is unknown.
+
+    ``asked``: (n, e) how often each expert was asked.
+    """
+    found: NDArray[np.float64] = np.where(asked > 0, asked * costs[rows], 0.0).sum(axis=1)
+    return found
+
+
 def mean_cost(
     asked: NDArray[np.int16], rows: NDArray[np.intp], costs: NDArray[np.float64]
 ) -> float | None:
-    """The mean over the questions ``rows`` of what all calls cost; None where a part is unknown.
-
-    ``asked``: (len(rows), e) how often each expert was asked.
-    """
-    total = np.where(asked > 0, asked * costs[rows], 0.0).sum(axis=1).mean()
+    """The mean of :func:`spent` over the questions; None where a part is unknown."""
+    total = spent(asked, rows, costs).mean()
     return None if np.isnan(total) else float(total)

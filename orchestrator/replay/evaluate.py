@@ -89,7 +89,7 @@ def _notes(material: Material) -> list[str]:
 def _chosen(chooser: Chooser, name: str, vote: str | None) -> Choice:
     if name == AUTO:
         return chooser.strategy([s for s in OFFERED if s != AUTO])
-    return chooser.vote(name) if vote is None else Choice(name, vote, 0.0, 0.0)
+    return chooser.vote(name) if vote is None else Choice(name, vote, 0.0)
 
 
 def _within(policy: Policy, material: Material) -> Policy:

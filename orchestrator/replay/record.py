@@ -26,6 +26,11 @@ def record(
 
     With ``texts`` the experts' whole outputs too.
     """
+    if task.secret:
+        raise ConfigurationError(
+            f"the questions of {task.name!r} must not be written down in plain text, as a "
+            "recording would: make recordings of other tasks"
+        )
     items = {item.id: (split, item) for split in SPLITS for item in task.items(split)}
     given = [a for a in answers if a.item in items]
     if not given:
@@ -45,9 +50,15 @@ def record(
 
 
 def _question(split: str, item: Item) -> RecordedQuestion:
-    text = item.question.text
+    text = item.about or item.question.text
     return RecordedQuestion(
-        item.id, text, item.target, split, item.category, options=choices_of(text)
+        item.id,
+        text,
+        item.target,
+        split,
+        item.category,
+        options=item.choices or choices_of(text),
+        group=item.group,
     )
 
 

@@ -29,6 +29,7 @@ from orchestrator.routing.symbolic_paper import SymbolicPaper
 DEFAULT_STRATEGY = "auto"
 DIRECT = "direct"
 ORACLE = "oracle"
+BEST_SINGLE = "best-single"
 
 STRATEGIES: dict[str, Callable[[], Router]] = {
     "auto": lambda: Auto({n: r for n, r in STRATEGIES.items() if n not in ("auto", ORACLE)}),
@@ -40,7 +41,7 @@ STRATEGIES: dict[str, Callable[[], Router]] = {
     "cascade": Cascade,
     "adaptive": Adaptive,
     "instruction": Instruction,
-    "best-single": BestSingle,
+    BEST_SINGLE: BestSingle,
     "per-category": PerCategory,
     "static-mix": StaticMix,
     "random": RandomExpert,
@@ -81,6 +82,7 @@ def direct(expert: str) -> Route:
 
 
 __all__ = [
+    "BEST_SINGLE",
     "DEFAULT_STRATEGY",
     "DIRECT",
     "OFFERED",

@@ -15,6 +15,7 @@ import numpy as np
 from coterie.types import Route
 from orchestrator.routing.base import Policy, Pool, Query, Ranking, Router, rank
 from orchestrator.routing.committees import Committees, committees
+from orchestrator.routing.few import few_pay
 
 
 class SymbolicRouter(Router):
@@ -29,14 +30,17 @@ class SymbolicRouter(Router):
 def one_or_few(strategy: str, query: Query, pool: Pool, policy: Policy, ranking: Ranking) -> Route:
     """The best of ``ranking`` alone, or a few that vote, with comparable others in reserve.
 
-    Alone where it is sure enough, or where nobody comes near it.  The few are the comparable best,
+    Alone where it is sure enough, where nobody comes near it, or where votes were measured to be no
+    better (:mod:`orchestrator.routing.few`).  The few are the comparable best,
     or the committee that was measured to vote best (:mod:`orchestrator.routing.committees`).
     """
     near = _comparable(ranking, policy)
+    first = min(policy.first, policy.most)
     if len(near) == 1 or ranking.chance(near[0]) >= policy.confidence:
         recruits, first, told = near[:1], 1, _alone(ranking, pool, policy)
+    elif not few_pay(pool, policy, first):
+        recruits, first, told = near[:1], 1, _ahead(ranking, pool)
     else:
-        first = min(policy.first, policy.most)
         few, told = _few(near, ranking, pool, policy, first)
         recruits = [*few, *(column for column in near if column not in few)]
     names = tuple(pool.names[column] for column in recruits[: policy.most])
@@ -98,6 +102,12 @@ def _alone(ranking: Ranking, pool: Pool, policy: Policy) -> str:
     if chance >= policy.confidence:
         return f"{name} is sure enough alone at {chance:.2f}"
     return f"no other expert comes near {name} at {chance:.2f}"
+
+
+def _ahead(ranking: Ranking, pool: Pool) -> str:
+    column = ranking.columns[0]
+    told = "alone, as votes were no better than the best on remembered questions"
+    return f"{pool.names[column]} at {ranking.chance(column):.2f} {told}"
 
 
 def _next(ranking: Ranking, pool: Pool) -> str:

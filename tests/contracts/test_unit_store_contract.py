@@ -11,7 +11,7 @@ import pytest
 from coterie.db import Database, utcnow
 from coterie.errors import ConfigurationError, StoreUnavailable
 from coterie.types import Completion, Failure, Question, Sampling, Usage
-from orchestrator.jobs.keys import prompt_key, unit_key
+from orchestrator.jobs.keys import canonical, prompt_key, unit_key
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.unit_store import BATCH, Request, UnitStore
 from orchestrator.scheduling.work import Unit
@@ -28,7 +28,9 @@ def request(text: str, expert: str = "adam", *, secret: bool = False, **sampling
     question = Question.of(text, system="be brief")
     prompt = prompt_key(question, secret=secret)
     drawn = Sampling(temperature=0.0, stop=("\n",), **sampling)  # type: ignore[arg-type]
-    return Request(Unit(unit_key(expert, prompt, drawn), expert, question, drawn), prompt)
+    return Request(
+        Unit(unit_key(expert, prompt, canonical(drawn)), expert, question, drawn), prompt
+    )
 
 
 def said(expert: str, text: str) -> Completion:

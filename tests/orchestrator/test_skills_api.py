@@ -114,6 +114,16 @@ class TestProfiling:
         body = await profiled(service, name="mine")
         assert body["snapshot"] == "mine"
 
+    async def test_experts_are_graded_on_ones_own_questions(
+        self, service: Any, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "sums.csv"
+        path.write_text("question,answer,split\n1 + 1?,2,val\n1 + 2?,3,val\n")
+        body = await profiled(service, task=f"file:{path}", limit=None)
+        assert body["profiling"]["status"] == "done", body["profiling"]["error"]
+        kept = await AnswerStore(service.parts.database).questions("sums")
+        assert [q.text for q in kept] in (["1 + 1?", "1 + 2?"], ["1 + 2?", "1 + 1?"])
+
     async def test_an_unknown_task_or_split_is_told(self, service: Any) -> None:
         unknown = await post(service, "/admin/profiles", {"task": "x"})
         assert "demo" in unknown.json()["error"]["message"]

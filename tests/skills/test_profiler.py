@@ -170,3 +170,54 @@ async def test_a_cancelled_run_keeps_what_it_had(store: AnswerStore) -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(run, 0.5)
     assert len(await store.answers("a")) == 6
+
+
+class Secrets(Sums):
+    secret = True
+
+
+async def test_a_secret_question_is_profiled_and_never_written_down(store: AnswerStore) -> None:
+    inference = ByParity()
+    reader = QuestionReader(inference, store, encoder="none", taxonomy="none")
+    items = Secrets().items("val", 2)
+    for name in ("a", "b"):  # the second time it is known by its hash, and not read again
+        await Profiler(Secrets(), reader, store).run({name: Adder(name)}, items)  # type: ignore[dict-item]
+    kept = await store.questions("sums")
+    assert inference.read == ["0 + 1", "1 + 1"]
+    assert all(q.is_sealed and "+" not in q.text and not q.choices for q in kept)
+    assert [q.skills[0].skill for q in kept] == ["sql", "law"]
+    assert {a.output for a in await store.answers()} == {""}
+
+
+async def test_a_secret_question_cannot_be_read_anew_without_its_text(store: AnswerStore) -> None:
+    reader = QuestionReader(ByParity(), store, encoder="none", taxonomy="none")
+    items = Secrets().items("val", 2)
+    await Profiler(Secrets(), reader, store).run({"a": Adder("a")}, items)  # type: ignore[dict-item]
+    other = QuestionReader(Anything(), store, encoder="another", taxonomy="none")
+    assert await other.refresh() == 2
+    assert [q.skills for q in await store.questions("sums")] == [(), ()]
+    assert await other.refresh() == 0
+
+
+class Anything:
+    async def infer(self, question: Question) -> Inferred:
+        return Inferred((SkillWeight("law", 1.0, 0.5),))
+
+
+class Shown(Sums):
+    """Its items say what they are about, apart from their prompt."""
+
+    def items(self, split: str, limit: int | None = None) -> Sequence[Item]:
+        return [
+            Item("i", Question.of("4 + 1 = 5. 0 + 1"), "1", "sum", "0 + 1", ("1", "2"), "g"),
+        ]
+
+
+async def test_skills_are_those_of_the_question_without_its_worked_examples(
+    store: AnswerStore,
+) -> None:
+    reader = QuestionReader(ByParity(), store, encoder="none", taxonomy="none")
+    run = Profiler(Shown(), reader, store).run
+    await run({"a": Adder("a")}, Shown().items("val"))  # type: ignore[dict-item]
+    (kept,) = await store.questions("sums")
+    assert (kept.text, kept.options, kept.choices, kept.group) == ("0 + 1", 2, ("1", "2"), "g")

@@ -146,7 +146,7 @@ def test_specialists_are_called_where_their_advantage_was_seen_to_count() -> Non
 
 
 def test_few_answers_tell_no_committees_apart() -> None:
-    group = twins(150)
+    group = twins(40)
     assert committees(group, 3) is None
     assert route(SQL, group, Policy(first=3)).chosen == ("a", "b", "c")
 
