@@ -14,6 +14,7 @@ from coterie.db import Database
 from coterie.types import Question, Skill
 from orchestrator import schema
 from orchestrator.access import Access, read_or_make_key
+from orchestrator.batches.composition import batch_service, request_tasks
 from orchestrator.descriptions import Descriptions
 from orchestrator.engines.fleet import Fleet
 from orchestrator.engines.http import HttpLimits, create_client
@@ -82,7 +83,11 @@ async def build(
         teacher = Teacher(policy, lambda: roster.snapshot.experts)
         archive = archive_of(database, answers, reader, teacher)
         profiling = Profiling(roster, reader, answers, archive, after=_nothing)
-        jobs = job_service(settings, database, roster, inference, archive, policy, embed)
+        special = request_tasks(settings, database)
+        jobs = job_service(
+            settings, database, roster, inference, archive, policy, embed, special=special
+        )
+        batches = batch_service(settings, database, jobs, roster)
         parts = Parts(
             settings=settings,
             database=database,
@@ -99,10 +104,12 @@ async def build(
             profiling=profiling,
             descriptions=descriptions,
             jobs=jobs,
+            batches=batches,
         )
         profiling.after = parts.refresh
         stack.push_async_callback(profiling.aclose)
         stack.push_async_callback(jobs.aclose)
+        stack.push_async_callback(batches.aclose)
         await parts.refresh()
         # While the engines start: an encoder that cannot be loaded is told now, and the first
         # question does not wait for one that can.

@@ -116,7 +116,7 @@ class Runner:
 
     async def _stages(self) -> None:
         spec, ground = self._job.spec, self._ground
-        task = await asyncio.to_thread(ground.load_task, spec)
+        task = await self._patiently(lambda: ground.load_task(spec))
         items = await asyncio.to_thread(task.items, spec.split, spec.limit)
         terms = await self._terms(task)
         self._tracker.items = len(items)

@@ -59,7 +59,7 @@ class Sweeper:
         while dockets:
             await self._advance(dockets, replies)
             results = await asyncio.to_thread(self._results, dockets, replies)
-            await self._finish(results)
+            await self._finish(results, {d.position: d.answer() for d in dockets})
             swept.results |= results
             swept.failed.update(_failed(d for d in dockets if isinstance(d.state, Settled)))
             dockets = [d for d in dockets if isinstance(d.state, Missing)]
@@ -109,8 +109,10 @@ class Sweeper:
         settled = [d for d in dockets if isinstance(d.state, Settled)]
         return {d.position: d.result(self.task, replies, self.job.created_at) for d in settled}
 
-    async def _finish(self, results: Mapping[int, ItemResult]) -> None:
-        await self.patiently(lambda: self.ground.items.finish(self.job.id, results))
+    async def _finish(
+        self, results: Mapping[int, ItemResult], answers: Mapping[int, str | None]
+    ) -> None:
+        await self.patiently(lambda: self.ground.items.finish(self.job.id, results, answers))
 
     async def _register(self, number: int, dockets: Sequence[Docket]) -> dict[str, Outstanding]:
         """Makes units of what is missing; the batches that still have some of them open."""

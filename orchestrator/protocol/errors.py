@@ -6,6 +6,7 @@ from typing import Any
 
 from coterie.errors import (
     AccessDenied,
+    BatchError,
     ConfigurationError,
     ContextLengthExceeded,
     CoterieError,
@@ -14,6 +15,7 @@ from coterie.errors import (
     EngineRejected,
     EngineTimeout,
     EngineUnavailable,
+    FileTooLarge,
     JobError,
     NoExpertAvailable,
     QueueUnavailable,
@@ -21,7 +23,9 @@ from coterie.errors import (
     RequestError,
     SnapshotError,
     StoreUnavailable,
+    UnknownBatch,
     UnknownExpert,
+    UnknownFile,
     UnknownJob,
     UnknownModel,
     UnknownSnapshot,
@@ -30,6 +34,8 @@ from coterie.errors import (
 # First match wins: the narrow before the wide.
 STATUS: tuple[tuple[type[CoterieError], int, str, str | None], ...] = (
     (UnknownModel, 404, "invalid_request_error", "model_not_found"),
+    (UnknownFile, 404, "invalid_request_error", "file_not_found"),
+    (FileTooLarge, 413, "invalid_request_error", "file_too_large"),
     (ContextLengthExceeded, 400, "invalid_request_error", "context_length_exceeded"),
     (RequestError, 400, "invalid_request_error", None),
     (UnknownExpert, 404, "invalid_request_error", "expert_not_found"),
@@ -40,6 +46,8 @@ STATUS: tuple[tuple[type[CoterieError], int, str, str | None], ...] = (
     (SnapshotError, 400, "invalid_request_error", "snapshot_refused"),
     (UnknownJob, 404, "invalid_request_error", "job_not_found"),
     (JobError, 409, "invalid_request_error", "job_refused"),
+    (UnknownBatch, 404, "invalid_request_error", "batch_not_found"),
+    (BatchError, 409, "invalid_request_error", "batch_refused"),
     (ConfigurationError, 400, "invalid_request_error", None),
     (AccessDenied, 401, "authentication_error", "invalid_api_key"),
     (NoExpertAvailable, 503, "service_unavailable", "no_expert_available"),

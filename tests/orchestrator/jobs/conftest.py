@@ -192,8 +192,11 @@ class World:
             lambda: self.experts,
             knowledge,
             describe,
-            lambda spec: self.task,
+            self.load_task,
         )
+
+    async def load_task(self, spec: JobSpec) -> ColourTask:
+        return self.task
 
     def patience(self) -> Patience:
         return Patience(first_s=0.0, most_s=0.001)
