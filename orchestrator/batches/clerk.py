@@ -35,7 +35,7 @@ from orchestrator.batches.request_task import NAME
 from orchestrator.batches.spool import Spool, TooManyLines
 from orchestrator.batches.store import BatchStore
 from orchestrator.batches.validate import Findings, validate
-from orchestrator.jobs.job import Job, JobSpec
+from orchestrator.jobs.job import Job, JobSpec, JobState
 from orchestrator.jobs.service import JobService, is_gone
 from orchestrator.protocol.errors import status_and_body
 
@@ -137,6 +137,8 @@ class Clerk:
         await self._assemble(replace(batch, problems=why), job, end)
 
     async def _assemble(self, batch: Batch, job: Job, end: BatchState) -> None:
+        if job.state is not JobState.DONE:
+            await self._wind_up(job)
         left = left_over(end, job)
         assembly = Assembly(
             batch, await self._spool(batch), self.jobs, self.files, left, self.now()
@@ -149,6 +151,15 @@ class Clerk:
             raise
         if not ended:
             await assembly.discard()
+
+    async def _wind_up(self, job: Job) -> None:
+        """What was answered before the job stopped was paid for: it belongs into the output."""
+        try:
+            await self.jobs.wind_up(job.id)
+        except StoreUnavailable:
+            raise
+        except CoterieError as error:
+            log.warning("job %s is not wound up: %s", job.id, error)
 
     async def _fail(self, batch: Batch, *problems: Problem) -> None:
         failed = replace(batch, problems=problems)

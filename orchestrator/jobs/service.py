@@ -95,6 +95,10 @@ class JobService:
         await self._ground.jobs.get(id)
         return await self._ground.items.results(id, after, limit)
 
+    async def wind_up(self, id: str) -> None:
+        """Gives the items of a job that is over the results that follow from what is stored."""
+        await Runner(self._ground, await self._ground.jobs.get(id), self._owner).wind_up()
+
     async def endings(self, id: str, start: int, stop: int) -> dict[int, Ending]:
         """How the items ended that are at positions from ``start`` to before ``stop``."""
         return await self._ground.items.endings(id, start, stop)
