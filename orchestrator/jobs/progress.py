@@ -38,7 +38,9 @@ class JobProgress:
 
     ``items`` in all, of which ``finished`` have a result, ``correct`` of them right and ``parked``
     without an answer.  ``tokens_per_s`` are generated now; ``left_s`` is the estimated time left,
-    None where nothing can be told yet.  ``seconds`` are by stage, ``loads`` by expert.
+    None where nothing can be told yet.  ``seconds`` are by what was done: annotate, generate
+    (waiting for answers), aggregate (votes and grading), load (of engines, a part of generate);
+    ``loads`` are by expert.
     """
 
     id: str

@@ -133,8 +133,7 @@ class Runner:
         self._tracker.resume(self._job.progress)
         with self._timed("annotate"):
             await self._annotate(terms, items)
-        with self._timed("recount"):
-            await self._recount()
+        await self._recount()
         await self._answer(terms, task, items)
 
     async def _load(self) -> tuple[Task, Sequence[Item], Terms]:
@@ -183,14 +182,14 @@ class Runner:
         sweeper = Sweeper(self._ground, self._job, terms, task, items, page, self._patiently)
         ready: Iterable[int] = await self._patiently(lambda: store.pages(job, page, ROUTED))
         while True:
-            with self._timed("grade"):
+            with self._timed("aggregate"):
                 for number in ready:
                     self._check()
                     terms.check(self._ground.known())
                     await self._sweep(sweeper, number)
             if not self._tracker.waiting:
                 return
-            with self._timed("answer"):
+            with self._timed("generate"):
                 await self._publish()
                 ready = await self._wait()
 

@@ -76,14 +76,17 @@ class Tracker:
     _made: list[tuple[float, int]] = field(default_factory=list)
     _began: tuple[float, int] | None = None
     _loads_before: Counter[str] = field(default_factory=Counter)
+    _load_s: float = 0.0
 
     def resume(self, progress: JobProgress | None) -> None:
         """Counts on from what an earlier run of the job came to."""
         if progress:
             for stage, seconds in progress.seconds.items():
                 self.seconds[stage] += seconds
+            self._load_s += self.seconds.pop("load", 0.0)
             self._loads_before.update(progress.loads)
         self._loads_before.subtract(self.tally.loads)  # those of the jobs before
+        self._load_s -= self.tally.load_s
 
     def finish(self, results: Iterable[ItemResult]) -> None:
         """These items have their results."""
@@ -147,10 +150,20 @@ class Tracker:
             experts=experts,
             tokens_per_s=self._tokens_per_s(),
             left_s=self._left_s(roles),
-            seconds={name: round(s, 3) for name, s in self.seconds.items()},
-            loads={n: c for n, c in (self._loads_before + self.tally.loads).items() if c},
+            seconds={name: round(s, 3) for name, s in self._seconds().items()},
+            loads=self._loads(),
             error=error,
         )
+
+    def _seconds(self) -> dict[str, float]:
+        """By stage; what was spent loading is told apart where anybody told of it."""
+        loading = self._load_s + self.tally.load_s
+        return {**self.seconds, "load": loading} if loading > 0 else dict(self.seconds)
+
+    def _loads(self) -> dict[str, int]:
+        names = {*self._loads_before, *self.tally.loads}
+        found = {n: self._loads_before[n] + self.tally.loads[n] for n in sorted(names)}
+        return {name: n for name, n in found.items() if n > 0}
 
     def _heard(self) -> dict[By, Heard]:
         total: defaultdict[By, Heard] = defaultdict(Heard)
