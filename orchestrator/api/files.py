@@ -31,7 +31,20 @@ class ExpiresAfter(BaseModel):
     seconds: Annotated[int, Field(ge=3600, le=2_592_000)]
 
 
-@router.post("")
+FORM = {
+    "type": "object",
+    "required": ["purpose", "file"],
+    "properties": {
+        "purpose": {"type": "string", "enum": [BATCH]},
+        "file": {"type": "string", "format": "binary"},
+        "expires_after[anchor]": {"type": "string", "enum": ["created_at"]},
+        "expires_after[seconds]": {"type": "integer"},
+    },
+}
+UPLOAD = {"requestBody": {"content": {"multipart/form-data": {"schema": FORM}}, "required": True}}
+
+
+@router.post("", openapi_extra=UPLOAD)
 async def upload_file(request: Request, parts: ForChat) -> dict[str, Any]:
     """Keeps a file of requests: ``multipart/form-data`` with ``purpose`` "batch" and ``file``."""
     _same_origin(request)

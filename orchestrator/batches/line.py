@@ -26,14 +26,17 @@ MOST_BYTES = 4 * 1024 * 1024
 MOST_VALUES = 100_000
 DEPTH = 64
 ID_LENGTH = 512
+TOLD = 500
+"""Characters that are told of one problem, some of which may be the caller's own."""
 
 
 class BadLine(Exception):
     """The line is no request that could be answered; ``problem`` says why."""
 
     def __init__(self, code: str, message: str, param: str | None = None) -> None:
-        super().__init__(message)
-        self.problem = Problem(code, message, param)
+        told = message if len(message) <= TOLD else f"{message[: TOLD - 1]}…"
+        super().__init__(told)
+        self.problem = Problem(code, told, param and param[:TOLD])
 
 
 @dataclass(frozen=True, slots=True)

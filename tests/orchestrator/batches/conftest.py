@@ -66,6 +66,31 @@ class Batches:
                 await asyncio.sleep(0.01)
         return found
 
+    def hang(self, expert: str, text: str) -> None:
+        """The expert never answers what is asked with this text."""
+        engine = self.service.fleet.engines[expert]
+        complete = engine.complete
+
+        async def hanging(question: Any, sampling: Any) -> Any:
+            if text in question.text:
+                await asyncio.Event().wait()
+            return await complete(question, sampling)
+
+        engine.complete = hanging
+
+    async def until_stored(self, id: str, answers: int) -> None:
+        """Returns when so many completions are stored of the batch's."""
+        job = id.replace("batch_", "job-")
+
+        async def done() -> int:
+            progress = (await self.service.parts.jobs.get(job)).progress
+            return sum(e.done for e in progress.experts.values()) if progress else 0
+
+        await self.until(id, lambda batch: batch.status == "in_progress")
+        async with asyncio.timeout(WAIT_S):
+            while await done() < answers:
+                await asyncio.sleep(0.01)
+
     async def lines(self, file: str | None) -> list[dict[str, Any]]:
         if file is None:
             return []

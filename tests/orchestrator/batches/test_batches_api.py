@@ -143,12 +143,10 @@ async def test_a_file_without_requests_fails(batches: Any, body: bytes) -> None:
 
 
 async def test_a_batch_that_is_cancelled_keeps_what_was_answered(batches: Any, line: Any) -> None:
-    slow = batches.service.fleet.engines["good"]
-    slow.hang = True
-    made = await batches.create(
-        [line("quick", model="bad"), line("slow", model="good"), line("slow too", model="good")]
-    )
-    await batches.until(made.id, lambda b: bool(slow.asked))
+    batches.hang("good", "slow")
+    names = ("quick", "slow", "slow too")
+    made = await batches.create([line(name, name, model="good") for name in names])
+    await batches.until_stored(made.id, 1)
     stopping = await batches.client.batches.cancel(made.id)
     assert stopping.status == "cancelling"
     batch = await batches.over(made.id)

@@ -18,11 +18,10 @@ from orchestrator.batches.batch import WINDOW_LENGTH
 
 async def test_a_batch_expires_with_what_was_answered(service: Any, of: Any, line: Any) -> None:
     batches, parts = of(service), service.parts
-    slow = service.fleet.engines["good"]
-    slow.hang = True
+    batches.hang("good", "slow")
     batches.start()
-    made = await batches.create([line("quick", model="bad"), line("slow", model="good")])
-    await batches.until(made.id, lambda b: bool(slow.asked))
+    made = await batches.create([line(name, name, model="good") for name in ("quick", "slow")])
+    await batches.until_stored(made.id, 1)
     late = utcnow() + WINDOW_LENGTH
     parts.batches._clerk = replace(parts.batches._clerk, now=lambda: late)
     batch = await batches.over(made.id)
@@ -58,6 +57,21 @@ async def test_a_batch_whose_job_fails_says_why(service: Any, of: Any, line: Any
     assert "'bad' was disabled" in batch.errors.data[0].message
     [left] = await batches.lines(batch.error_file_id)
     assert left["error"]["code"] == "batch_failed"
+
+
+async def test_an_expert_that_goes_before_its_turn_is_told(
+    service: Any, of: Any, line: Any
+) -> None:
+    batches = of(service)
+    made = await batches.create([line("1", model="bad"), line("2")])
+    await service.parts.batches._clerk.round()
+    await service.parts.registry.disable("bad")
+    await service.parts.refresh()
+    batches.start()
+    batch = await batches.over(made.id)
+    assert batch.status == "failed"
+    assert "expert 'bad', which '1' asks for, was disabled" in batch.errors.data[0].message
+    assert len(await batches.lines(batch.error_file_id)) == 2
 
 
 async def settle(service: Any, job: str) -> None:

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.batches.line import DEPTH, MOST_BYTES, MOST_VALUES, BadLine, read_line
+from orchestrator.batches.line import (
+    DEPTH,
+    MOST_BYTES,
+    MOST_VALUES,
+    TOLD,
+    BadLine,
+    check_model,
+    read_line,
+)
 from orchestrator.jobs import record
 from orchestrator.jobs.keys import canonical, prompt_key
 
@@ -55,7 +63,14 @@ def with_extra(value: str) -> bytes:
 def test_what_is_no_request_is_refused(line: bytes, told: str) -> None:
     with pytest.raises(BadLine, match=told) as caught:
         read_line(line)
-    assert len(str(caught.value)) < 500
+    assert len(str(caught.value)) <= TOLD
+
+
+def test_a_long_model_is_not_told_at_length() -> None:
+    body = {"model": "m" * 100_000, "messages": [{"role": "user", "content": "x"}]}
+    with pytest.raises(BadLine, match="the model") as caught:
+        check_model(read_line(raw(json.dumps(body))), ["ann"])
+    assert len(str(caught.value)) <= TOLD
 
 
 JSON = st.recursive(
