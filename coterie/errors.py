@@ -10,9 +10,13 @@ CoterieError
 │   └── DuplicateSnapshot
 ├── RequestError                the caller must change the request
 │   ├── UnknownModel
+│   ├── UnknownFile
+│   ├── FileTooLarge
 │   └── ContextLengthExceeded
 ├── JobError                    a job cannot be made, changed or gone on with
 │   └── UnknownJob
+├── BatchError                  a batch or its file cannot be changed now
+│   └── UnknownBatch
 ├── NoExpertAvailable           nothing enabled, or everyone asked has failed
 ├── QueueUnavailable            the work queue cannot be reached: may be retried
 ├── StoreUnavailable            the database cannot be reached: may be retried
@@ -69,6 +73,14 @@ class UnknownJob(JobError):
     """No job of that id is kept."""
 
 
+class BatchError(CoterieError):
+    """A batch, or a file that it needs, cannot be changed now."""
+
+
+class UnknownBatch(BatchError):
+    """No batch of that id is kept."""
+
+
 class RequestError(CoterieError):
     """The request cannot be served as it is.  ``param`` names the field at fault."""
 
@@ -79,6 +91,14 @@ class RequestError(CoterieError):
 
 class UnknownModel(RequestError):
     """The request names a model that is neither ``coterie``, a strategy, nor an expert."""
+
+
+class UnknownFile(RequestError):
+    """No file of that id is kept."""
+
+
+class FileTooLarge(RequestError):
+    """The file is larger than files may be."""
 
 
 class ContextLengthExceeded(RequestError):

@@ -14,6 +14,7 @@ from coterie.db import Database
 from coterie.types import Question, Skill
 from orchestrator import schema
 from orchestrator.access import Access, read_or_make_key
+from orchestrator.batches.composition import batch_service, request_tasks
 from orchestrator.descriptions import Descriptions
 from orchestrator.engines.fleet import Fleet
 from orchestrator.engines.http import HttpLimits, create_client
@@ -84,8 +85,19 @@ async def build(
         teacher = Teacher(policy, lambda: roster.snapshot.experts)
         archive = archive_of(database, answers, reader, teacher)
         profiling = Profiling(roster, reader, answers, archive, after=_nothing)
-        queue = _queue(settings, stack)
-        jobs = job_service(settings, database, roster, inference, archive, policy, embed, queue)
+        special = request_tasks(settings, database)
+        jobs = job_service(
+            settings,
+            database,
+            roster,
+            inference,
+            archive,
+            policy,
+            embed,
+            _queue(settings, stack),
+            special=special,
+        )
+        batches = batch_service(settings, database, jobs, roster)
         parts = Parts(
             settings=settings,
             database=database,
@@ -102,10 +114,12 @@ async def build(
             profiling=profiling,
             descriptions=descriptions,
             jobs=jobs,
+            batches=batches,
         )
         profiling.after = parts.refresh
         stack.push_async_callback(profiling.aclose)
         stack.push_async_callback(jobs.aclose)
+        stack.push_async_callback(batches.aclose)
         await parts.refresh()
         # While the engines start: an encoder that cannot be loaded is told now, and the first
         # question does not wait for one that can.

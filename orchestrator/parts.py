@@ -12,6 +12,7 @@ from coterie.db import Database
 from coterie.errors import SnapshotError
 from coterie.types import Expert, Health, Skill
 from orchestrator.access import Access
+from orchestrator.batches.service import BatchService
 from orchestrator.descriptions import Descriptions
 from orchestrator.graph import Coterie
 from orchestrator.jobs.service import JobService
@@ -63,6 +64,7 @@ class Parts:
     profiling: Profiling
     descriptions: Descriptions
     jobs: JobService
+    batches: BatchService
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     async def refresh(self) -> None:

@@ -25,7 +25,12 @@ import coterie
 from coterie.db import Base, Database
 from coterie.errors import ConfigurationError
 
-TABLES = ("skills.tables", "orchestrator.traces.tables", "orchestrator.jobs.tables")
+TABLES = (
+    "skills.tables",
+    "orchestrator.traces.tables",
+    "orchestrator.jobs.tables",
+    "orchestrator.batches.tables",
+)
 """The modules that hold Coterie's tables."""
 
 _LOCK = 0x636F7465  # any number, as long as every upgrade takes the same one

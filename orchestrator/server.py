@@ -45,6 +45,7 @@ async def serve(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     async with build(settings) as parts:
         parts.jobs.start()
+        parts.batches.start()
         config = uvicorn.Config(
             create_app(parts),
             host=settings.host,

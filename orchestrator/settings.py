@@ -156,6 +156,11 @@ class Settings(BaseSettings):
         return self.home / "cache"
 
     @property
+    def spool_dir(self) -> Path:
+        """Where files are read from that are kept in the database; nothing in it has a name."""
+        return self.cache_dir / "spool"
+
+    @property
     def server_file(self) -> Path:
         """Which process serves, for whoever looks for it."""
         return self.home / "server.json"

@@ -8,7 +8,18 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coterie import __version__
-from orchestrator.api import admin, chat, errors, health, jobs, models, skills, status
+from orchestrator.api import (
+    admin,
+    batches,
+    chat,
+    errors,
+    files,
+    health,
+    jobs,
+    models,
+    skills,
+    status,
+)
 from orchestrator.api.chat import new_request_id
 from orchestrator.parts import Parts
 
@@ -20,7 +31,7 @@ def create_app(parts: Parts) -> FastAPI:
     app = FastAPI(title="Coterie", version=__version__, docs_url="/docs", redoc_url=None)
     app.state.parts = parts
     errors.install(app)
-    for module in (chat, models, health, admin, skills, jobs, status):
+    for module in (chat, models, health, admin, skills, jobs, files, batches, status):
         app.include_router(module.router)
     if parts.settings.is_loopback:
         # A page in a browser must not reach a keyless loopback server through a name of its own.

@@ -16,17 +16,16 @@ from fastapi.responses import JSONResponse
 from coterie.errors import CoterieError, UnknownModel
 from coterie.types import Route
 from orchestrator.api.deps import CallerGone, EventStream, ForChat, while_connected
-from orchestrator.api.errors import error_body, status_and_body
-from orchestrator.api.wire import ChatRequest, ChunkBodies, completion_body
 from orchestrator.graph import decide, query_of
 from orchestrator.inquiry import Delta, Event, Finished, Inquiry, Routed
 from orchestrator.parts import Parts
-from orchestrator.routing import DEFAULT_STRATEGY, DIRECT, OFFERED, STRATEGIES
+from orchestrator.protocol.chat import ChatRequest, ChunkBodies, completion_body
+from orchestrator.protocol.errors import error_body, status_and_body
+from orchestrator.protocol.models import addressee
 from orchestrator.why import failure_record, outcome_record, route_record
 
 log = logging.getLogger(__name__)
 router = APIRouter()
-AUTO = "coterie"
 CLIENT_CLOSED_REQUEST = 499
 
 
@@ -66,30 +65,15 @@ class UnknownRoute(UnknownModel):
 
 def to_inquiry(body: ChatRequest, request: Request, parts: Parts) -> Inquiry:
     """Reads ``model``: ``coterie``, ``coterie/STRATEGY``, or an expert's name."""
-    expert, strategy = None, DEFAULT_STRATEGY
-    if body.model.startswith(f"{AUTO}/"):
-        strategy = body.model.removeprefix(f"{AUTO}/")
-        if strategy not in STRATEGIES:
-            raise _unknown(body.model, parts)
-    elif body.model != AUTO:
-        expert, strategy = body.model, DIRECT
-        if expert not in {e.name for e in parts.roster.enabled}:
-            raise _unknown(body.model, parts)
+    to = addressee(body.model, {e.name for e in parts.roster.enabled})
     return Inquiry(
         id=request.state.request_id,
         model=body.model,
         question=body.question,
         sampling=body.sampling,
-        strategy=strategy,
-        expert=expert,
+        strategy=to.strategy,
+        expert=to.expert,
         stream=bool(body.stream),
-    )
-
-
-def _unknown(model: str, parts: Parts) -> UnknownModel:
-    known = [AUTO, *(f"{AUTO}/{s}" for s in OFFERED), *(e.name for e in parts.roster.enabled)]
-    return UnknownModel(
-        f"the model {model!r} does not exist; there are {', '.join(known)}", param="model"
     )
 
 

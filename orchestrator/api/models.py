@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from coterie.types import Expert
-from orchestrator.api.chat import AUTO
 from orchestrator.api.deps import ForChat
+from orchestrator.protocol.models import AUTO
 from orchestrator.routing import OFFERED
 
 router = APIRouter()

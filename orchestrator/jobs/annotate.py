@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from coterie.errors import JobError
 from coterie.types import Item, Question
 from orchestrator.jobs import record
 from orchestrator.jobs.ground import Ground
 from orchestrator.jobs.item_store import ANNOTATED, StoredItem
 from orchestrator.jobs.job import Job
+from orchestrator.jobs.own_item import OwnItem
 from orchestrator.jobs.terms import Terms, about
 from orchestrator.routing import Query, direct, load_router
 from orchestrator.scheduling.patience import Patience
@@ -50,9 +52,10 @@ class Annotator:
         self.tell(start, routed)
         for at in range(start, len(self.items), self.page):
             self.check()
-            stored = await self._annotated(at, self.items[at : at + self.page])
+            items = await asyncio.to_thread(self._items, at)
+            stored = await self._annotated(at, items)
             if not whole:
-                stored = await asyncio.to_thread(self._routed, stored)
+                stored = await asyncio.to_thread(self._routed, items, stored)
                 routed += len(stored)
             await self._keep(stored)
             self.tell(at + len(stored), routed)
@@ -60,15 +63,16 @@ class Annotator:
             await self._plan()
 
     def _plans_whole(self) -> bool:
-        if self.terms.spec.expert:
+        if self.terms.spec.expert or (self.items and isinstance(self.items[0], OwnItem)):
             return False
         return load_router(self.terms.spec.strategy).plans_whole(self.terms.pool)
 
     async def _annotated(self, start: int, items: Sequence[Item]) -> list[StoredItem]:
-        if self.terms.spec.expert:
-            found = [Inferred(())] * len(items)
-        else:
-            found = await self._infer([Question.of(about(item)) for item in items])
+        found = [Inferred(())] * len(items)
+        routed = [i for i, item in enumerate(items) if not self.terms.manner(item).expert]
+        inferred = await self._infer([Question.of(about(items[i])) for i in routed])
+        for i, one in zip(routed, inferred, strict=True):
+            found[i] = one
         return [
             StoredItem(start + i, item.id, inferred.skills, inferred.vector)
             for i, (item, inferred) in enumerate(zip(items, found, strict=True))
@@ -84,16 +88,37 @@ class Annotator:
                 found += await asyncio.gather(*map(inference.infer, part))
         return found
 
-    def _query(self, stored: StoredItem) -> Query:
-        return self.terms.query(self.items[stored.position], stored.skills, stored.vector)
+    def _items(self, at: int) -> Sequence[Item]:
+        """The page of items that begins there.  Blocks where they are in a file."""
+        return self.items[at : at + self.page]
 
-    def _routed(self, stored: Sequence[StoredItem]) -> list[StoredItem]:
+    def _query(self, stored: StoredItem, item: Item | None = None) -> Query:
+        item = item or self.items[stored.position]
+        return self.terms.query(item, stored.skills, stored.vector)
+
+    def _routed(self, items: Sequence[Item], stored: Sequence[StoredItem]) -> list[StoredItem]:
         """The same with their routes.  Blocks."""
-        routes = self._routes([self._query(s) for s in stored])
+        queries = [self._query(s, item) for s, item in zip(stored, items, strict=True)]
+        if items and isinstance(items[0], OwnItem):
+            routes = [self._own(item, query) for item, query in zip(items, queries, strict=True)]
+        else:
+            routes = self._routes(queries)
         return [
             StoredItem(s.position, s.item, s.skills, s.vector, route)
             for s, route in zip(stored, routes, strict=True)
         ]
+
+    def _own(self, item: Item, query: Query) -> dict[str, Any]:
+        terms, manner = self.terms, self.terms.manner(item)
+        if manner.expert is None:
+            router = load_router(manner.strategy)
+            return record.route_record(router.route(query, terms.pool, terms.policy))
+        if manner.expert not in terms.pool.names:
+            raise JobError(
+                f"expert {manner.expert!r}, which {item.id!r} asks for, was disabled or removed "
+                "before the job began: bring it back and start another job"
+            )
+        return record.route_record(direct(manner.expert))
 
     def _routes(self, queries: Sequence[Query]) -> list[dict[str, Any]]:
         terms = self.terms

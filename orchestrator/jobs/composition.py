@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from skills.archive import Archive
 from skills.infer import SkillInference
 from skills.knowledge import Knowledge
 
+LoadTask = Callable[[JobSpec], Awaitable[Task]]
+
 
 def job_service(
     settings: Settings,
@@ -38,8 +41,12 @@ def job_service(
     policy: Policy,
     embed: Embed | None,
     queue: Publishing | None = None,
+    special: Mapping[str, LoadTask] | None = None,
 ) -> JobService:
-    """The jobs; work goes to ``queue``, and is done in this process where there is none."""
+    """The jobs; work goes to ``queue``, and is done in this process where there is none.
+
+    ``special`` are tasks that are no benchmarks, by name.
+    """
     seal = Seal(settings.seal_key_file, settings.seal_key)
     units = UnitStore(database, seal)
     tally = Tally()
@@ -57,7 +64,7 @@ def job_service(
         _knowledge(roster, archive),
         # Its own: the roster's would be embedded anew whenever a job takes fewer experts.
         Descriptions(embed).of,
-        partial(task_of, settings),
+        partial(_load, settings, special or {}),
         tally,
     )
     return JobService(ground, here.run if here else None)
@@ -65,6 +72,12 @@ def job_service(
 
 def _entries(roster: Roster) -> Callable[[], Sequence[Expert]]:
     return lambda: tuple(roster.snapshot.experts.values())
+
+
+async def _load(settings: Settings, special: Mapping[str, LoadTask], spec: JobSpec) -> Task:
+    if spec.task in special:
+        return await special[spec.task](spec)
+    return await asyncio.to_thread(task_of, settings, spec)
 
 
 def task_of(settings: Settings, spec: JobSpec) -> Task:

@@ -86,7 +86,7 @@ class Docket:
         """What is asked for, by its key."""
         at = (ask.expert, ask.role)
         if at not in self._requests:
-            sampling, text = self.terms.sampling(ask.expert, self.item.id)
+            sampling, text = self.terms.sampling(ask.expert, self.item)
             prompt = self._prompt(ask)
             key = unit_key(self.terms.revisions[ask.expert], prompt, text)
             unit = Unit(key, ask.expert, ask.question, sampling)
@@ -98,6 +98,14 @@ class Docket:
         if ask.role not in self._prompts:
             self._prompts[ask.role] = prompt_key(ask.question, secret=self.terms.secret)
         return self._prompts[ask.role]
+
+    def answer(self) -> str | None:
+        """The key of the completion that is the answer; None while, or where, there is none."""
+        state = self.state
+        if not isinstance(state, Settled) or state.answer is None:
+            return None
+        ask = next(ask for ask, reply in state.heard if reply is state.answer)
+        return self.request(ask).unit.key
 
     def result(self, task: Task, replies: Mapping[str, Kept], began: datetime) -> ItemResult:
         """The result, once the item is settled; what was stored before ``began`` is reused."""

@@ -61,6 +61,6 @@ class Ground:
     known: Callable[[], Mapping[str, Expert]]
     knowledge: Callable[[str | None], Awaitable[Knowledge]]
     describe: Callable[[Sequence[Expert]], Awaitable[Mapping[str, NDArray[np.float32]]]]
-    load_task: Callable[[JobSpec], Task]
+    load_task: Callable[[JobSpec], Awaitable[Task]]
     tally: Tally = field(default_factory=Tally)
     clock: Clock = field(default_factory=SystemClock)

@@ -37,6 +37,14 @@ class StoredItem:
     route: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What came of an item: ``answer`` is the key of the completion that is its answer."""
+
+    result: ItemResult
+    answer: str | None = None
+
+
 class ItemStore:
     """The items of all jobs; vectors of secret questions go through the ``seal``."""
 
@@ -102,8 +110,10 @@ class ItemStore:
             for row in rows
         ]
 
-    async def finish(self, job: str, results: Mapping[int, ItemResult]) -> None:
-        """Keeps the results, by position; the first one stays.
+    async def finish(
+        self, job: str, results: Mapping[int, ItemResult], answers: Mapping[int, str | None]
+    ) -> None:
+        """Keeps the results, by position, and the keys of their ``answers``; the first one stays.
 
         Vectors go with it, unless there is no answer: another try would need them.
         """
@@ -116,6 +126,7 @@ class ItemStore:
                 stage=bindparam("stage"),
                 error=bindparam("error"),
                 result=bindparam("result"),
+                answer=bindparam("answer"),
                 vector=case((bindparam("stage") == PARKED, _ITEMS.c.vector), else_=None),
             )
         )
@@ -125,6 +136,7 @@ class ItemStore:
                 "stage": DONE if r.error is None else PARKED,
                 "error": r.error,
                 "result": as_jsonable(r),
+                "answer": answers.get(position),
             }
             for position, r in results.items()
         ]
@@ -159,6 +171,17 @@ class ItemStore:
         async with self._database.read() as session:
             rows = (await session.execute(query)).all()
         return {row.position: record.result_of(row.result) for row in rows}
+
+    @reaching
+    async def endings(self, job: str, start: int, stop: int) -> dict[int, Ending]:
+        """How the items ended that are at positions from ``start`` to before ``stop``."""
+        c = _ITEMS.c
+        query = select(c.position, c.result, c.answer).where(
+            c.job == job, c.position >= start, c.position < stop, c.stage.in_([DONE, PARKED])
+        )
+        async with self._database.read() as session:
+            rows = (await session.execute(query)).all()
+        return {row.position: Ending(record.result_of(row.result), row.answer) for row in rows}
 
     @reaching
     async def _execute(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -100,6 +100,19 @@ class Runner:
         self._tell(self._tracker.progress(str(state), error))
         return state
 
+    async def wind_up(self) -> None:
+        """Gives the items of a job that is over the results that follow from what is stored.
+
+        Nobody is asked; what cannot be settled stays as it is.
+        """
+        if self._job.fixed is None:
+            return  # nobody was asked anything
+        task, items, terms = await self._load()
+        page, job, store = self._pace.page, self._job.id, self._ground.items
+        sweeper = Sweeper(self._ground, self._job, terms, task, items, page, self._patiently)
+        for number in await self._patiently(lambda: store.pages(job, page, ROUTED)):
+            await sweeper.settle(number)
+
     async def _run(self) -> tuple[JobState, str | None]:
         try:
             await self._stages()
@@ -115,16 +128,19 @@ class Runner:
         return JobState.DONE, None
 
     async def _stages(self) -> None:
-        spec, ground = self._job.spec, self._ground
-        task = await asyncio.to_thread(ground.load_task, spec)
-        items = await asyncio.to_thread(task.items, spec.split, spec.limit)
-        terms = await self._terms(task)
+        task, items, terms = await self._load()
         self._tracker.items = len(items)
         self._tracker.resume(self._job.progress)
         with self._timed("annotate"):
             await self._annotate(terms, items)
         await self._recount()
         await self._answer(terms, task, items)
+
+    async def _load(self) -> tuple[Task, Sequence[Item], Terms]:
+        spec, ground = self._job.spec, self._ground
+        task = await self._patiently(lambda: ground.load_task(spec))
+        items = await asyncio.to_thread(task.items, spec.split, spec.limit)
+        return task, items, await self._terms(task)
 
     async def _terms(self, task: Task) -> Terms:
         """What was settled when the job began: now, if it begins now."""

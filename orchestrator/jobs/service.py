@@ -1,6 +1,6 @@
 """The jobs of one process: taken on, run one at a time, watched from outside.
 
-The command line, REST and (later) OpenAI's Batch API all go through here.
+The command line, REST and OpenAI's Batch API all go through here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -21,10 +21,12 @@ from coterie.db import utcnow
 from coterie.errors import JobError, StoreUnavailable
 from evals.results import ItemResult
 from orchestrator.jobs.ground import Ground
+from orchestrator.jobs.item_store import Ending
 from orchestrator.jobs.job import Job, JobSpec, JobState
 from orchestrator.jobs.progress import JobProgress
 from orchestrator.jobs.runner import Pace, Runner
 from orchestrator.jobs.terms import fix
+from orchestrator.jobs.unit_store import Kept
 from orchestrator.scheduling.patience import Patience
 
 log = logging.getLogger(__name__)
@@ -60,9 +62,12 @@ class JobService:
 
     # --- what callers ask for -------------------------------------------------------------------
 
-    async def submit(self, spec: JobSpec) -> Job:
-        """A new job, queued; raises an error that says what is wrong with the spec."""
-        return await self._add(spec, None)
+    async def submit(self, spec: JobSpec, *, id: str | None = None) -> Job:
+        """A new job, queued; raises an error that says what is wrong with the spec.
+
+        Where a job called ``id`` is kept already, it is that one.
+        """
+        return await self._add(spec, None, id)
 
     async def get(self, id: str) -> Job:
         """The job called ``id``, as far as it is; raises :class:`UnknownJob`."""
@@ -89,6 +94,18 @@ class JobService:
         """The results after position ``after``, by position; raises :class:`UnknownJob`."""
         await self._ground.jobs.get(id)
         return await self._ground.items.results(id, after, limit)
+
+    async def wind_up(self, id: str) -> None:
+        """Gives the items of a job that is over the results that follow from what is stored."""
+        await Runner(self._ground, await self._ground.jobs.get(id), self._owner).wind_up()
+
+    async def endings(self, id: str, start: int, stop: int) -> dict[int, Ending]:
+        """How the items ended that are at positions from ``start`` to before ``stop``."""
+        return await self._ground.items.endings(id, start, stop)
+
+    async def completions(self, keys: Sequence[str]) -> Mapping[str, Kept]:
+        """What is kept of the completions that endings name."""
+        return await self._ground.units.replies(keys, utcnow())
 
     async def watch(self, id: str, *, every_s: float = 0.5) -> AsyncGenerator[JobProgress, None]:
         """How the job stands, every ``every_s`` seconds; ends with the job."""
@@ -180,16 +197,16 @@ class JobService:
         if self._work and self._working is None:
             self._working = asyncio.create_task(self._work(), name="job-work")
 
-    async def _add(self, spec: JobSpec, owner: str | None) -> Job:
-        await asyncio.to_thread(self._ground.load_task, spec)  # told now, not when its turn comes
+    async def _add(self, spec: JobSpec, owner: str | None, id: str | None = None) -> Job:
+        await self._ground.load_task(spec)  # told now, not when its turn comes
         knowledge = await Patience()(lambda: self._ground.knowledge(None))
         fix(spec, self._ground.known(), knowledge, self._ground.policy)
         now = utcnow()
         state = JobState.RUNNING if owner else JobState.QUEUED
-        job = Job(f"job-{uuid.uuid4().hex[:12]}", spec, state, now, now, owner=owner)
+        job = Job(id or f"job-{uuid.uuid4().hex[:12]}", spec, state, now, now, owner=owner)
         await self._ground.jobs.add(job)
         self._wake.set()
-        return job
+        return await self._ground.jobs.get(job.id) if id else job
 
     async def _take_over(self, job: Job) -> bool:
         if job.state.is_over:

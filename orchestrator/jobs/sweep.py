@@ -57,10 +57,7 @@ class Sweeper:
         replies: dict[str, Kept] = {}
         swept = Swept()
         while dockets:
-            await self._advance(dockets, replies)
-            results = await asyncio.to_thread(self._results, dockets, replies)
-            await self._finish(results)
-            swept.results |= results
+            swept.results |= await self._settle(dockets, replies)
             swept.failed.update(_failed(d for d in dockets if isinstance(d.state, Settled)))
             dockets = [d for d in dockets if isinstance(d.state, Missing)]
             swept.waiting = await self._register(number, dockets)
@@ -69,6 +66,20 @@ class Sweeper:
             # What was missing came between two looks: look again.
         swept.heard = _heard(dockets, replies, self.job)
         return swept
+
+    async def settle(self, number: int) -> None:
+        """Keeps the results of those items of a page whose replies are all there; asks nobody."""
+        start = number * self.page
+        stored = await self._stored(start)
+        await self._settle(await asyncio.to_thread(self._dockets, start, stored), {})
+
+    async def _settle(
+        self, dockets: Sequence[Docket], replies: dict[str, Kept]
+    ) -> dict[int, ItemResult]:
+        await self._advance(dockets, replies)
+        results = await asyncio.to_thread(self._results, dockets, replies)
+        await self._finish(results, {d.position: d.answer() for d in dockets})
+        return results
 
     async def _stored(self, start: int) -> list[StoredItem]:
         items, secret = self.ground.items, self.terms.secret
@@ -109,8 +120,10 @@ class Sweeper:
         settled = [d for d in dockets if isinstance(d.state, Settled)]
         return {d.position: d.result(self.task, replies, self.job.created_at) for d in settled}
 
-    async def _finish(self, results: Mapping[int, ItemResult]) -> None:
-        await self.patiently(lambda: self.ground.items.finish(self.job.id, results))
+    async def _finish(
+        self, results: Mapping[int, ItemResult], answers: Mapping[int, str | None]
+    ) -> None:
+        await self.patiently(lambda: self.ground.items.finish(self.job.id, results, answers))
 
     async def _register(self, number: int, dockets: Sequence[Docket]) -> dict[str, Outstanding]:
         """Makes units of what is missing; the batches that still have some of them open."""

@@ -41,7 +41,7 @@ class JobItemRow(Base):
     """One item of a job: ``stage`` is annotated, routed, done or parked.
 
     ``vector`` is the question's embedding (float32), kept until the item is done; sealed where the
-    task is secret.
+    task is secret.  ``answer`` is the key of the unit whose completion is the answer.
     """
 
     __tablename__ = "job_items"
@@ -56,6 +56,7 @@ class JobItemRow(Base):
     route: Mapped[dict[str, Any] | None]
     result: Mapped[dict[str, Any] | None]
     vector: Mapped[bytes | None]
+    answer: Mapped[str | None]
 
 
 class PromptRow(Base):

@@ -22,6 +22,7 @@ from orchestrator.deliberation import Matter
 from orchestrator.jobs import record
 from orchestrator.jobs.job import JobSpec
 from orchestrator.jobs.keys import canonical, revision, seeded
+from orchestrator.jobs.own_item import OwnItem
 from orchestrator.routing import Policy, Pool, Query, load_router
 from orchestrator.voting import check_vote
 from skills.knowledge import Knowledge
@@ -125,14 +126,24 @@ class Terms:
                     "answered is reused)"
                 )
 
-    def sampling(self, expert: str, item: str) -> tuple[Sampling, str]:
+    def manner(self, item: Item) -> JobSpec | OwnItem:
+        """How the item is asked: its strategy, expert and sampling."""
+        return item if isinstance(item, OwnItem) else self.spec
+
+    def sampling(self, expert: str, item: Item) -> tuple[Sampling, str]:
         """How the expert answers this item; and the same as canonical JSON."""
-        if expert not in self._plain:
-            plain = self.spec.sampling.over(self.experts[expert].defaults)
-            self._plain[expert] = plain, canonical(plain)
-        plain, text = self._plain[expert]
-        drawn = seeded(plain, self.spec.seed, item)
+        plain, text = self._sampling(expert, item)
+        drawn = seeded(plain, self.spec.seed, item.id)
         return (plain, text) if drawn is plain else (drawn, canonical(drawn))
+
+    def _sampling(self, expert: str, item: Item) -> tuple[Sampling, str]:
+        own = isinstance(item, OwnItem)
+        if own or expert not in self._plain:
+            plain = self.manner(item).sampling.over(self.experts[expert].defaults)
+            if own:
+                return plain, canonical(plain)
+            self._plain[expert] = plain, canonical(plain)
+        return self._plain[expert]
 
     def query(
         self, item: Item, skills: tuple[SkillWeight, ...], vector: NDArray[np.float32] | None
@@ -144,7 +155,7 @@ class Terms:
 
     def matter(self, item: Item, query: Query, route: Route) -> Matter:
         """What is deliberated about the item."""
-        pool = None if self.spec.expert else self.pool
+        pool = None if self.manner(item).expert else self.pool
         return Matter(
             item.question, query, pool, route, self.policy, self.spec.vote, _read_as(item)
         )

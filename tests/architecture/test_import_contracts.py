@@ -39,7 +39,7 @@ def copy(tmp_path: Path) -> Path:
         ("aggregator/vote.py", "import skills.profile"),
         ("skills/profile.py", "import evals.stats"),
         ("coterie/types.py", "import skills.profile"),
-        ("orchestrator/graph.py", "import orchestrator.api.wire"),
+        ("orchestrator/graph.py", "import orchestrator.api.chat"),
         ("orchestrator/routing/base.py", "import orchestrator.graph"),
         ("skills/infer.py", "import fastapi"),
     ],

@@ -198,11 +198,14 @@ class World:
             lambda: self.experts,
             knowledge,
             describe,
-            lambda spec: self.task,
+            self.load_task,
         )
 
     def engine(self, name: str) -> Rules:
         return self.engines[name]
+
+    async def load_task(self, spec: JobSpec) -> ColourTask:
+        return self.task
 
     def patience(self) -> Patience:
         return Patience(first_s=0.0, most_s=0.001)

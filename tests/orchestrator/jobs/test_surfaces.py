@@ -19,7 +19,6 @@ from coterie.errors import EngineUnavailable
 from coterie.types import Completion, Health, Question, Sampling, SkillWeight, Usage
 from orchestrator.api import create_app
 from orchestrator.bootstrap import build
-from orchestrator.cli import eval_run
 from orchestrator.cli.commands import app
 from orchestrator.settings import Settings
 from skills.infer import Inferred
