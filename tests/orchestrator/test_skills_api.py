@@ -44,7 +44,7 @@ async def route(service: Any) -> dict[str, Any]:
 
 def test_profiling_reads_answers_as_the_votes_do() -> None:
     asked = "Which?\n(A) this\n(B) that"
-    assert (EXTRACTION.options(asked), EXTRACTION.options("Why?")) == (2, 0)
+    assert (EXTRACTION.choices(asked), EXTRACTION.choices("Why?")) == (("this", "that"), ())
     assert EXTRACTION.reading(asked, "So the answer is (B).") is Reading.STATED
     assert EXTRACTION.reading(asked, "B") is Reading.NAMED
     assert EXTRACTION.reading(asked, "Hard to say.") is Reading.NOTHING
