@@ -153,7 +153,8 @@ async def test_whole_and_streamed_answers_agree(served: Served) -> None:
     assert whole.text
     assert "".join(chunk.text for chunk in chunks) == whole.text
     assert chunks[-1].usage == whole.usage
-    assert chunks[-1].finish_reason == whole.finish_reason == "length"
+    assert chunks[-1].finish_reason == whole.finish_reason
+    assert whole.finish_reason in ("stop", "length")  # a real model may be done before its limit
     assert await served.engine.count_tokens(CAPITAL) == whole.usage.prompt_tokens
 
 
@@ -170,7 +171,8 @@ async def test_an_unknown_model_is_refused(served: Served) -> None:
     body = {"model": "nobody", "messages": [{"role": "user", "content": "hi"}]}
     status, answer = await served.call("POST", "/v1/chat/completions", json=body)
     assert status == 404
-    assert answer["error"]["message"] == "The model `nobody` does not exist."
+    alias = f"Valid aliases: {NAME}."
+    assert answer["error"]["message"] == f"The model `nobody` does not exist. {alias}"
     assert answer["error"]["type"] == "NotFoundError"
     assert answer["error"]["param"] == "model"
     assert answer["error"]["code"] == 404

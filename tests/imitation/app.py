@@ -317,7 +317,7 @@ def _adapter_for(served: Served, model: str | None) -> Adapter | None:
     if not model or model == served.name:
         return None
     if model not in served.adapters:
-        told = f"The model `{model}` does not exist."
+        told = f"The model `{model}` does not exist. Valid aliases: {served.name}."
         raise Refusal(told, "NotFoundError", 404, "model")
     return served.adapters[model]
 
