@@ -130,6 +130,9 @@ def ground(database: Database, home: Path, experts: Sequence[str]) -> tuple[Grou
     async def describe(experts: Sequence[Expert]) -> Mapping[str, Any]:
         return {}
 
+    async def load_task(spec: JobSpec) -> MadeTask:
+        return MadeTask()
+
     made = Ground(
         JobStore(database),
         ItemStore(database, seal),
@@ -140,7 +143,7 @@ def ground(database: Database, home: Path, experts: Sequence[str]) -> tuple[Grou
         lambda: entries,
         knowledge,
         describe,
-        lambda spec: MadeTask(),
+        load_task,
     )
     return made, here
 
