@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import psutil
@@ -93,7 +94,8 @@ class AtOnce:
         self._name = name
 
     async def complete(self, question: Question, sampling: Sampling) -> Completion:
-        letter = "ABC"[hash((self._name, question.text)) % 3]
+        # Not hash(): who is asked besides, and who writes, must be the same in every run.
+        letter = "ABC"[crc32(f"{self._name}{question.text}".encode()) % 3]
         text = "Let us think step by step. " * 40 + f"The answer is {letter}."
         return Completion(self._name, text, "stop", Usage(1500, 300), 1.0)
 
