@@ -42,9 +42,9 @@ from coterie.uncut import uncut
 
 BUSY_TIMEOUT_MS = 5000
 CACHE_KIB = 32 * 1024
-"""Of pages, for each connection to SQLite that needs them.  Keys that are hashes are all over
-their index: with SQLite's own 2 MiB, every row written would cost a page read and a page spilled,
-and more the larger the index is."""
+"""Of pages, for the connection to SQLite that writes, and for all that read together.  Keys that
+are hashes are all over their index: with SQLite's own 2 MiB, every row written would cost a page
+read and a page spilled, and more the larger the index is."""
 CHECKPOINT_PAGES = 8192
 """Pages (of 4 KiB) in the log before they are carried over to the database.  Pages that are written
 again and again meanwhile are carried, and synced, once."""
@@ -69,8 +69,8 @@ class CleanText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        if value is None:
-            return None
+        if value is None or (value.isascii() and "\x00" not in value):
+            return value
         return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
@@ -278,7 +278,7 @@ class Database:
             cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute("PRAGMA synchronous=NORMAL")
-            cursor.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+            cursor.execute(f"PRAGMA cache_size=-{CACHE_KIB // pool_size}")
             cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
             cursor.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
             cursor.close()

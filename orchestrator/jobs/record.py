@@ -127,6 +127,7 @@ def expert_of(record: Mapping[str, Any]) -> Expert:
             "source": ExpertSource(record["source"]),
             "defaults": sampling_of(record["defaults"]),
             "tags": tuple(record["tags"]),
+            "examples": tuple(record.get("examples") or ()),
         }
     )
 
