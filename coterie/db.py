@@ -153,9 +153,12 @@ def _libpq_to_asyncpg(url: URL) -> URL:
     return url.set(query=query)
 
 
+_ENCODER = json.JSONEncoder(allow_nan=False)  # made once: json.dumps would make one for every row
+
+
 def _dumps(value: object) -> str:
     # NaN is not JSON: PostgreSQL refuses it, and SQLite would keep what nobody can read back.
-    return json.dumps(value, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 class Database:

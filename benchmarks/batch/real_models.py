@@ -236,7 +236,7 @@ def show(report: Mapping[str, Any]) -> None:
     found, least = report["medians"], report["medians"].get("loads + vLLM alone")
     mine = found.get("ours")
     print(f"{sum(report['questions'].values())} questions: {dict(report['questions'])}")
-    head = ("makespan", "/ bound", "/ ours", "loads", "loading", "tokens", "timed")
+    head = ("makespan", "/ bound", "/ ours", "loads", "loading", "the rest", "tokens", "timed")
     print(f"{'':22}" + "".join(f"{name:>11}" for name in head))
     for name, seconds in found.items():
         some = [r for r in report["rows"] if r["name"] == name]
@@ -247,6 +247,7 @@ def show(report: Mapping[str, Any]) -> None:
             f"{seconds / mine:.2f}" if mine else "-",
             sum(row["loads"].values()),
             f"{statistics.median(r['load_s'] for r in some):.1f} s",
+            f"{statistics.median(r['makespan_s'] - r['load_s'] for r in some):.1f} s",
             row["tokens"],
             f"{row['timed']}" + (f" x{len(some)}" if len(some) > 1 else ""),
         )
