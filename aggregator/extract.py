@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 
 from coterie.types import Reading
 
@@ -19,6 +20,8 @@ LETTER = re.compile(r"^\W*\(?([A-Z])\)?(?:[).:\s].*)?$", re.DOTALL)
 NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 FENCE = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 SHORT_WORDS = 12
+LATELY = 2048
+"""How many answers that were read are kept: each is read for every vote it has a part in."""
 
 
 def options_of(question: str) -> tuple[str, ...]:
@@ -34,6 +37,7 @@ def choices_of(question: str) -> tuple[str, ...]:
     return tuple(_options(question).values())
 
 
+@lru_cache(maxsize=512)
 def _options(question: str) -> dict[str, str]:
     """Letter and text of each option; nothing where the letters are no choice."""
     found: dict[str, str] = {}
@@ -43,6 +47,7 @@ def _options(question: str) -> dict[str, str]:
     return found if len(found) >= 2 and list(found) == expected else {}
 
 
+@lru_cache(maxsize=LATELY)
 def read_answer(question: str, completion: str) -> tuple[str | None, Reading]:
     """The answer of ``completion`` in a form that equal answers share, and how it was read.
 

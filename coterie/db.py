@@ -41,6 +41,13 @@ from coterie.types import Health
 from coterie.uncut import uncut
 
 BUSY_TIMEOUT_MS = 5000
+CACHE_KIB = 32 * 1024
+"""Of pages, for the connection to SQLite that writes, and for all that read together.  Keys that
+are hashes are all over their index: with SQLite's own 2 MiB, every row written would cost a page
+read and a page spilled, and more the larger the index is."""
+CHECKPOINT_PAGES = 8192
+"""Pages (of 4 KiB) in the log before they are carried over to the database.  Pages that are written
+again and again meanwhile are carried, and synced, once."""
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -62,8 +69,8 @@ class CleanText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        if value is None:
-            return None
+        if value is None or (value.isascii() and "\x00" not in value):
+            return value
         return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
@@ -146,9 +153,12 @@ def _libpq_to_asyncpg(url: URL) -> URL:
     return url.set(query=query)
 
 
+_ENCODER = json.JSONEncoder(allow_nan=False)  # made once: json.dumps would make one for every row
+
+
 def _dumps(value: object) -> str:
     # NaN is not JSON: PostgreSQL refuses it, and SQLite would keep what nobody can read back.
-    return json.dumps(value, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 class Database:
@@ -253,7 +263,11 @@ class Database:
             json_serializer=_dumps,
             hide_parameters=True,  # an error must not carry what was to be stored
             # Transactions begin below, not in the driver.
-            connect_args={"isolation_level": None, "async_creator_fn": _connect},
+            connect_args={
+                "isolation_level": None,
+                "check_same_thread": False,  # see _Connection
+                "async_creator_fn": _connect,
+            },
         )
         folder = Path(str(self._url.database)).parent
 
@@ -267,6 +281,8 @@ class Database:
             cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute("PRAGMA synchronous=NORMAL")
+            cursor.execute(f"PRAGMA cache_size=-{CACHE_KIB // pool_size}")
+            cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
             cursor.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
             cursor.close()
 
@@ -286,6 +302,8 @@ class _Connection(aiosqlite.Connection):
     """
 
     async def _execute(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        if _is_instant(fn):
+            return fn(*args, **kwargs)
         work = asyncio.ensure_future(super()._execute(fn, *args, **kwargs))  # type: ignore[no-untyped-call]
         try:
             return await uncut(work)
@@ -293,8 +311,19 @@ class _Connection(aiosqlite.Connection):
             if not work.cancelled() and work.exception() is None:
                 result = work.result()
                 if isinstance(result, sqlite3.Cursor):
-                    await uncut(super()._execute(result.close))  # type: ignore[no-untyped-call]
+                    result.close()
             raise
+
+
+def _is_instant(fn: Any) -> bool:
+    """Whether it opens or closes a cursor, which is not worth two changes of thread.
+
+    Nothing runs in the connection's thread meanwhile: whoever began it has waited for its end.
+    """
+    of, name = getattr(fn, "__self__", None), getattr(fn, "__name__", "")
+    return (isinstance(of, sqlite3.Connection) and name == "cursor") or (
+        isinstance(of, sqlite3.Cursor) and name == "close"
+    )
 
 
 async def _connect(database: str, **kwargs: Any) -> aiosqlite.Connection:

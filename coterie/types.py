@@ -432,13 +432,25 @@ class Grade:
     reading: Reading = Reading.STATED
 
 
+_FIELDS: dict[type, tuple[str, ...]] = {}
+"""The names of the fields of each dataclass that was met; none of any other type."""
+
+
+def _field_names(kind: type) -> tuple[str, ...]:
+    if kind not in _FIELDS:
+        _FIELDS[kind] = tuple(f.name for f in fields(kind)) if is_dataclass(kind) else ()
+    return _FIELDS[kind]
+
+
 def as_jsonable(value: Any) -> Any:
     """``value`` (domain types nested at will) as plain dicts, lists and scalars.
 
     Unlike :func:`dataclasses.asdict` it also takes mappings that cannot be deep-copied.
     """
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: as_jsonable(getattr(value, f.name)) for f in fields(value)}
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if names := _field_names(type(value)):
+        return {name: as_jsonable(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         return {str(k): as_jsonable(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

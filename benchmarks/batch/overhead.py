@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import psutil
@@ -93,7 +94,8 @@ class AtOnce:
         self._name = name
 
     async def complete(self, question: Question, sampling: Sampling) -> Completion:
-        letter = "ABC"[hash((self._name, question.text)) % 3]
+        # Not hash(): who is asked besides, and who writes, must be the same in every run.
+        letter = "ABC"[crc32(f"{self._name}{question.text}".encode()) % 3]
         text = "Let us think step by step. " * 40 + f"The answer is {letter}."
         return Completion(self._name, text, "stop", Usage(1500, 300), 1.0)
 
@@ -130,6 +132,9 @@ def ground(database: Database, home: Path, experts: Sequence[str]) -> tuple[Grou
     async def describe(experts: Sequence[Expert]) -> Mapping[str, Any]:
         return {}
 
+    async def load_task(spec: JobSpec) -> MadeTask:
+        return MadeTask()
+
     made = Ground(
         JobStore(database),
         ItemStore(database, seal),
@@ -140,7 +145,7 @@ def ground(database: Database, home: Path, experts: Sequence[str]) -> tuple[Grou
         lambda: entries,
         knowledge,
         describe,
-        lambda spec: MadeTask(),
+        load_task,
     )
     return made, here
 

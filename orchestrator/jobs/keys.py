@@ -47,12 +47,14 @@ _NO_MATTER = frozenset(
 
 _WEIGHTS = (".safetensors", ".bin", ".pt")
 
+_CANONICAL = json.JSONEncoder(  # made once: json.dumps would make one for every key
+    default=as_jsonable, sort_keys=True, separators=(",", ":"), allow_nan=False
+)
+
 
 def canonical(value: Any) -> str:
     """``value`` as the one JSON text that equal values share."""
-    return json.dumps(
-        value, default=as_jsonable, sort_keys=True, separators=(",", ":"), allow_nan=False
-    )
+    return _CANONICAL.encode(value)
 
 
 def digest(value: Any) -> str:

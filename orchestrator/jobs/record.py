@@ -23,6 +23,9 @@ from coterie.types import (
 from evals.results import Call, ItemResult
 from orchestrator.routing import chances
 
+# Made once: json.dumps would make one for every call.
+_ENCODER = json.JSONEncoder(default=as_jsonable, separators=(",", ":"), allow_nan=False)
+
 
 def question_bytes(question: Question) -> bytes:
     return _bytes([m.as_dict() for m in question.messages])
@@ -127,6 +130,7 @@ def expert_of(record: Mapping[str, Any]) -> Expert:
             "source": ExpertSource(record["source"]),
             "defaults": sampling_of(record["defaults"]),
             "tags": tuple(record["tags"]),
+            "examples": tuple(record.get("examples") or ()),
         }
     )
 
@@ -137,5 +141,4 @@ def result_of(record: Mapping[str, Any]) -> ItemResult:
 
 
 def _bytes(value: Any) -> bytes:
-    text = json.dumps(value, default=as_jsonable, separators=(",", ":"), allow_nan=False)
-    return text.encode()
+    return _ENCODER.encode(value).encode()

@@ -231,7 +231,7 @@ class Runner:
         began = clock.monotonic()
         # First the queue: a batch that is done in between is then counted in it, not missed.
         self._depths = await self._patiently(self._ground.queue.depths)
-        ids = list(self._tracker.waiting)
+        ids = self._tracker.open()
         self._tracker.polled(await self._patiently(lambda: self._ground.units.left(ids)))
         return clock.monotonic() - began
 

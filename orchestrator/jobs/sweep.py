@@ -99,7 +99,7 @@ class Sweeper:
 
     async def _advance(self, dockets: Sequence[Docket], replies: dict[str, Kept]) -> None:
         """Advances each until a reply is missing that is not stored."""
-        wanted = {r.unit.key for d in dockets for r in d.first()}
+        wanted = await asyncio.to_thread(_first, dockets)
         going = list(dockets)
         while going:
             found = await self._replies(sorted(wanted - replies.keys()))
@@ -137,6 +137,11 @@ class Sweeper:
             known.wanted += 1
             known.open += 1
         return waiting
+
+
+def _first(dockets: Iterable[Docket]) -> set[str]:
+    """The keys of what the routes ask for.  Blocks: whole prompts are hashed."""
+    return {r.unit.key for d in dockets for r in d.first()}
 
 
 def _advance(dockets: Iterable[Docket], replies: Mapping[str, Kept]) -> None:

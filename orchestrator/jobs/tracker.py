@@ -112,11 +112,15 @@ class Tracker:
         for by, n in failed.items():
             self._final[by].failed += n
 
+    def open(self) -> list[str]:
+        """The batches with open units; of the others there is nothing more to hear."""
+        return [id for id, batch in self.waiting.items() if batch.open]
+
     def polled(self, left: Mapping[str, Left]) -> None:
-        """How the batches stand that the job waits for."""
+        """How the open batches stand; one that nobody knows is closed."""
         made, now = 0, self.clock.monotonic()
-        for id, batch in self.waiting.items():
-            found = left.get(id)
+        for id in self.open():
+            batch, found = self.waiting[id], left.get(id)
             batch.open = found.open if found else 0
             if found:
                 made += found.completion_tokens - (batch.tokens or 0) if batch.tokens else 0

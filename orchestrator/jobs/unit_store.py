@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, case, delete, func, select, update
 
 from coterie.db import Database, insert_new, utcnow
-from coterie.types import Completion, Failure
+from coterie.types import Completion, Failure, Sampling
 from coterie.uncut import uncut
 from orchestrator.jobs import record
 from orchestrator.jobs.keys import is_sealed
@@ -288,12 +288,17 @@ class UnitStore:
 def _unit_rows(requests: Sequence[Request]) -> list[dict[str, Any]]:
     """Rows by key, each in a batch with others of its expert."""
     now, rows = utcnow(), list[dict[str, Any]]()
-    for expert, wanted in sorted(_by_expert(requests).items()):
+    samplings = {id(s): record.sampling_record(s) for s in _samplings(requests)}  # few, shared
+    for _, wanted in sorted(_by_expert(requests).items()):
         for start in range(0, len(wanted), BATCH):
             part = wanted[start : start + BATCH]
             batch = batch_id([r.unit.key for r in part])
-            rows += [_unit_row(r, expert, batch, now) for r in part]
+            rows += [_unit_row(r, samplings[id(r.unit.sampling)], batch, now) for r in part]
     return sorted(rows, key=lambda row: str(row["key"]))  # or two writers might wait for each other
+
+
+def _samplings(requests: Sequence[Request]) -> Iterable[Sampling]:
+    return {id(r.unit.sampling): r.unit.sampling for r in requests}.values()
 
 
 def _by_expert(requests: Sequence[Request]) -> Mapping[str, list[Request]]:
@@ -303,12 +308,14 @@ def _by_expert(requests: Sequence[Request]) -> Mapping[str, list[Request]]:
     return {expert: list(by_key.values()) for expert, by_key in found.items()}
 
 
-def _unit_row(request: Request, expert: str, batch: str, now: datetime) -> dict[str, Any]:
+def _unit_row(
+    request: Request, sampling: Mapping[str, Any], batch: str, now: datetime
+) -> dict[str, Any]:
     return {
         "key": request.unit.key,
-        "expert": expert,
+        "expert": request.unit.expert,
         "prompt": request.prompt,
-        "sampling": record.sampling_record(request.unit.sampling),
+        "sampling": sampling,
         "batch": batch,
         "tries": 0,
         "prompt_tokens": 0,

@@ -125,7 +125,8 @@ class InProcessQueue:
         return entry if entry and str(entry.number) == number else None
 
     def _depth(self, queue: Mapping[str, _Entry]) -> Depth:
-        claimed = sum(self._alive(entry.owner) for entry in queue.values())
+        owners = [entry.owner for entry in queue.values() if entry.owner]
+        claimed = sum(map(self._alive, owners))
         return Depth(len(queue) - claimed, claimed)
 
 

@@ -33,6 +33,7 @@ def test_pages_are_closed_when_none_of_their_batches_is_open() -> None:
     tracker.polled({"a": Left(0, 2, 0, 9, 9), "b": Left(1, 2, 0, 9, 9), "c": Left(0, 4, 0, 9, 9)})
     assert tracker.progress("running").experts["ann"].done == 2 + 2 + 4
     assert tracker.closed() == {1}
+    assert tracker.open() == ["b"]  # of the others nothing more is to be heard
     tracker.polled({"a": Left(0, 2, 0, 9, 9)})  # a batch that is gone is not open
     assert tracker.closed() == {0}
     assert tracker.waiting == {}

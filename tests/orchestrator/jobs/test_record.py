@@ -1,0 +1,21 @@
+"""What a job keeps of an expert is the expert."""
+
+from __future__ import annotations
+
+import json
+
+from coterie.types import Expert, ExpertKind, Sampling, as_jsonable
+from orchestrator.jobs import record
+
+
+def test_an_expert_that_was_kept_equals_the_one_that_was_entered() -> None:
+    entered = Expert(
+        "ann",
+        ExpertKind.VLLM,
+        "org/ann",
+        defaults=Sampling(temperature=0.5, stop=("END",)),
+        engine_args={"max_num_seqs": 8, "env": {"OMP_NUM_THREADS": "1"}},
+        tags=("small",),
+        examples=("How many is it?",),
+    )
+    assert record.expert_of(json.loads(json.dumps(as_jsonable(entered)))) == entered
