@@ -30,10 +30,16 @@ from tests.imitation.answers import content_hash
 from tests.imitation.start import write_interpreter
 
 QUESTIONS = 80
-PACE = {"step_s": 0.02, "sequence_s": 0.0, "least_words": 4, "most_words": 12}
+AT_ONCE = {"least_words": 4, "most_words": 12}
+"""The pace of engines that take no time."""
+PACE = {**AT_ONCE, "step_s": 0.015}
+"""Of engines that take a few seconds for their part of the questions."""
 SEATS = 4
 TTL_S = "2"
 POLL_S = 0.05
+SLACK_S = 1.0
+"""From the time that is stored with an answer until everybody can know of it: it is taken as the
+transaction begins, and what is open is looked up a little before it is asked."""
 WITHIN_S = 90.0
 """In which a job is done, kills and all."""
 
@@ -81,11 +87,8 @@ class Stack:
         """Starts all, and returns when the server answers and all workers work."""
         for component in self.components:
             component.start()
-        deadline = time.monotonic() + 60
-        while not all(one.is_up for one in self.components):
-            assert time.monotonic() < deadline, f"not everything comes up\n{self.logs()}"
-            self.watch()
-            time.sleep(POLL_S)
+        for component in self.components:
+            self.wait_for(component.name, within_s=60.0)
 
     def close(self) -> None:
         """Ends all that it started."""
@@ -133,6 +136,15 @@ class Stack:
             kill_all([engine for one in self.components for engine in one.engines()])
         else:
             self.mortals[name].kill()
+
+    def wait_for(self, name: str, within_s: float = 30.0) -> None:
+        """Watches until the component is up, unless nobody can tell."""
+        found = next((one for one in self.components if one.name == name), None)
+        deadline = time.monotonic() + within_s
+        while found and not found.is_up:
+            assert time.monotonic() < deadline, f"{name} does not come up\n{self.logs()}"
+            self.watch()
+            time.sleep(POLL_S)
 
     def revive(self, name: str) -> None:
         """Starts it again, unless that is Coterie's own affair."""
@@ -205,55 +217,44 @@ class Stack:
 
     # --- what was asked -------------------------------------------------------------------------
 
-    def asked(self) -> list[Asked]:
-        """What the engines were asked so far, in that order."""
+    def asked(self) -> list[tuple[float, Asked]]:
+        """What the engines were asked so far, and when, in that order."""
         lines = [line.split() for line in self._log.read_text().splitlines()]
-        return [(model, content) for model, content in lines]
+        return [(float(at), (model, content)) for at, model, content in lines]
 
-    def stored(self) -> set[Asked] | None:
-        """What has an answer in the database; None while that is away."""
+    def stored(self) -> dict[Asked, float] | None:
+        """What has an answer in the database, and since when; None while that is away."""
         try:
             return asyncio.run(_stored(self.database_url))
         except Exception:
             return None
+
+    def asked_again(self) -> list[tuple[float, Asked]]:
+        """What was asked although it was stored: how much later, in seconds."""
+        stored = self.stored()
+        assert stored is not None, f"the database is away\n{self.logs()}"
+        late = [(at - stored[one], one) for at, one in self.asked() if one in stored]
+        return [(by_s, one) for by_s, one in late if by_s > SLACK_S]
+
+    def asked_twice(self) -> int:
+        """Requests beyond the first for the same: what was being answered as somebody died."""
+        return sum(n - 1 for n in Counter(one for _, one in self.asked()).values())
 
     def logs(self) -> str:
         """The ends of all logs."""
         return "\n".join(component.tail() for component in self.components)
 
 
-class Ledger:
-    """Watches that nothing is asked once its answer is stored."""
-
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
-        self._notes: list[tuple[set[Asked], int]] = []
-
-    def note(self) -> int:
-        """Remembers what is stored now; how much that is, -1 where nobody can tell."""
-        stored = self._stack.stored()
-        if stored is None:
-            return -1
-        self._notes.append((stored, len(self._stack.asked())))
-        return len(stored)
-
-    def asked_again(self) -> list[Asked]:
-        """What was asked after it was stored."""
-        asked = self._stack.asked()
-        return [one for stored, at in self._notes for one in asked[at:] if one in stored]
-
-    def twice(self) -> int:
-        """Requests beyond the first for the same."""
-        return sum(n - 1 for n in Counter(self._stack.asked()).values())
-
-
-async def _stored(url: str) -> set[Asked]:
+async def _stored(url: str) -> dict[Asked, float]:
     database = Database(url)
-    query = select(UnitRow.expert, PromptRow.body).join(PromptRow, PromptRow.key == UnitRow.prompt)
+    columns = (UnitRow.expert, PromptRow.body, UnitRow.completed_at)
+    query = select(*columns).join(PromptRow, PromptRow.key == UnitRow.prompt)
     try:
         async with asyncio.timeout(5), database.read() as session:
             rows = await session.execute(query.where(UnitRow.completed_at.is_not(None)))
-            return {(row.expert, _content_hash(row.body)) for row in rows}
+            return {
+                (row.expert, _content_hash(row.body)): row.completed_at.timestamp() for row in rows
+            }
     finally:
         await database.close()
 

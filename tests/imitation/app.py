@@ -47,7 +47,8 @@ PathNoSlash = re.compile(r"/(?:home|usr|opt|var|tmp|root|lib|mnt|srv)(?:/[\w.\-]
 class Served:
     """What one server serves: the base model under ``name``, and the adapters loaded now.
 
-    ``log`` is a file that gets a line for each chat request, "MODEL HASH", see ``content_hash``.
+    ``log`` is a file that gets a line for each chat request, "TIME MODEL HASH" (epoch seconds), see
+    ``content_hash``.
     """
 
     core: Core
@@ -65,7 +66,9 @@ class Served:
         """Writes who was asked what into the log, which outlives the process however it ends."""
         if self.log:
             with self.log.open("a", encoding="utf-8") as opened:
-                opened.write(f"{model} {content_hash(messages)}\n")  # short: in one piece
+                opened.write(
+                    f"{time.time()} {model} {content_hash(messages)}\n"
+                )  # short: in one piece
 
 
 class ChatBody(BaseModel, extra="allow"):
