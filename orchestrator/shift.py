@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -21,21 +21,31 @@ from coterie.errors import EngineError
 from orchestrator.endings import ended
 from orchestrator.scheduling.patience import Patience
 from orchestrator.scheduling.pressure import LoadSignal, Pressure
-from orchestrator.scheduling.work import Claim, Unit, Units, WorkQueue
+from orchestrator.scheduling.work import Batch, Claim, Unit, Units, WorkQueue
 from orchestrator.settling import EngineLost, Order, Settler
 
 log = logging.getLogger(__name__)
 
 FEWER = 8
 """By how much fewer units are asked together after the engine has died with them."""
+LOOK_S = 0.5
+"""How old the news may be of which units of a batch are open, when one of them is asked."""
 
 
 @dataclass(eq=False, slots=True)
 class _Lot:
-    """A claimed batch, and how many of its units are not settled."""
+    """A batch at hand: its claims, and how many of its units are not settled.
 
-    claim: Claim
-    left: int
+    It has more than one claim where the queue forgot that it was claimed, and handed it out again.
+    ``open`` are the units that nobody had settled at ``looked_s``.
+    """
+
+    batch: Batch
+    claims: list[Claim]
+    left: int = 0
+    open: set[str] = field(default_factory=set)
+    looked_s: float = 0.0
+    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(eq=False)
@@ -85,8 +95,11 @@ class Shift:
         return 0 if self._closed else ready - len(self._todo) - sum(self._opening.values())
 
     def offer(self, claim: Claim) -> None:
-        """Takes a batch."""
-        lot = _Lot(claim, 0)
+        """Takes a batch; one that is at hand already is not worked on twice."""
+        if same := next((lot for lot in self._lots if lot.batch.id == claim.batch.id), None):
+            same.claims.append(claim)
+            return
+        lot = _Lot(claim.batch, [claim])
         self._lots.add(lot)
         task = asyncio.create_task(self._open(lot))
         self._opening[task] = len(claim.batch.keys)
@@ -116,7 +129,7 @@ class Shift:
     # --- batches --------------------------------------------------------------------------------
 
     async def _open(self, lot: _Lot) -> None:
-        units = await self.patiently(lambda: self.units.open(lot.claim.batch.keys))
+        units = await self._look_at(lot)
         lot.left = len(units)
         for unit in units:
             (self._apart if unit.key in self.suspects else self._todo).append((Order(unit), lot))
@@ -128,8 +141,27 @@ class Shift:
         self._note(task)
         self._go_on(had_room=False)
 
+    async def _look_at(self, lot: _Lot) -> Sequence[Unit]:
+        units = await self.patiently(lambda: self.units.open(lot.batch.keys))
+        lot.open = {unit.key for unit in units}
+        lot.looked_s = asyncio.get_running_loop().time()
+        return units
+
+    async def _is_open(self, unit: Unit, lot: _Lot) -> bool:
+        """Whether nobody has settled it meanwhile.
+
+        Another worker has the same batch where this one was taken for dead, or the queue lost its
+        memory: what that one has stored is not to be paid for again.
+        """
+        async with lot.looking:
+            if asyncio.get_running_loop().time() - lot.looked_s >= LOOK_S:
+                await self._look_at(lot)
+        return unit.key in lot.open
+
     async def _acknowledge(self, lot: _Lot) -> None:
-        await self.patiently(lambda: self.queue.acknowledge(lot.claim))
+        while lot.claims:
+            await self.patiently(lambda: self.queue.acknowledge(lot.claims[0]))
+            del lot.claims[0]
         self._lots.discard(lot)
 
     async def _give_back(self, last_s: float) -> None:
@@ -137,7 +169,9 @@ class Shift:
         try:
             async with asyncio.timeout(last_s):
                 for lot in list(self._lots):
-                    await self.patiently(partial(self.queue.release, lot.claim))
+                    while lot.claims:
+                        await self.patiently(partial(self.queue.release, lot.claims[0]))
+                        del lot.claims[0]
                     self._lots.discard(lot)
         except TimeoutError:
             log.warning("%d batch(es) could not be given back", len(self._lots))
@@ -177,7 +211,8 @@ class Shift:
         task.add_done_callback(self._settled)
 
     async def _settle(self, order: Order, lot: _Lot) -> None:
-        await self.settler.settle(order)
+        if await self._is_open(order.unit, lot):
+            await self.settler.settle(order)
         self.suspects.pop(order.unit.key, None)
         self.done += 1
         lot.left -= 1

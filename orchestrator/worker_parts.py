@@ -30,6 +30,8 @@ from skills.experts import Registry
 log = logging.getLogger(__name__)
 
 REFRESH_EVERY_S = 15.0
+LOOK_S = 1.0
+"""Between two looks at a registry that has nobody yet: the server fills it as it starts."""
 BEATS = 3
 """Heartbeats in the time after which a silent worker counts as dead."""
 
@@ -133,7 +135,7 @@ class KnownExperts:
 
     async def _keep_fresh(self) -> None:
         while True:
-            await asyncio.sleep(REFRESH_EVERY_S)
+            await asyncio.sleep(REFRESH_EVERY_S if self._enabled else LOOK_S)
             try:
                 await self.refresh()
             except Exception as error:

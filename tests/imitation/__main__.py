@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 
 import uvicorn
 
@@ -62,6 +63,7 @@ def make_served(args: argparse.Namespace, environ: Mapping[str, str], *, on_gpu:
         words=(args.imitate_least_words, args.imitate_most_words),
     )
     served.core.dies_on = args.imitate_dies_on
+    served.log = args.imitate_log
     for module in map(json.loads, args.lora_modules):
         try:
             load_adapter(served, LoadBody(lora_name=module["name"], lora_path=module["path"]))
@@ -88,6 +90,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--imitate-most-words", type=int, default=40)
     parser.add_argument("--imitate-dies-on", help="kills the engine in mid-answer")
     parser.add_argument("--imitate-killed-after-s", type=float, help="SIGKILL to itself")
+    parser.add_argument("--imitate-log", type=Path, help="gets a line for each chat request")
     for option in fields(Pace):
         if option.name != "seats":
             flag = f"--imitate-{option.name.replace('_', '-')}"

@@ -49,6 +49,11 @@ def answer_tokens(
     return [said[0], *(f" {word}" for word in said[1:])]
 
 
+def content_hash(messages: Sequence[Mapping[str, Any]]) -> str:
+    """What a log of requests knows a conversation by."""
+    return _digest(*(part for m in messages for part in (m.get("role"), _text(m)))).hex()
+
+
 def gibberish(index: int) -> str:
     """What a model without its weights says as token ``index``."""
     return f" !{'ęłß'[index % 3]}{index % 7}"

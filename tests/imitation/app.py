@@ -23,7 +23,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -35,7 +35,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
 
 from tests.imitation import chat
-from tests.imitation.answers import answer_tokens, prompt_tokens
+from tests.imitation.answers import answer_tokens, content_hash, prompt_tokens
 from tests.imitation.core import Adapter, CallFailed, Core, EngineDead
 from tests.imitation.core import Request as Asked
 from tests.imitation.metrics import metrics_text
@@ -45,7 +45,11 @@ PathNoSlash = re.compile(r"/(?:home|usr|opt|var|tmp|root|lib|mnt|srv)(?:/[\w.\-]
 
 @dataclass
 class Served:
-    """What one server serves: the base model under ``name``, and the adapters loaded now."""
+    """What one server serves: the base model under ``name``, and the adapters loaded now.
+
+    ``log`` is a file that gets a line for each chat request, "TIME MODEL HASH" (epoch seconds), see
+    ``content_hash``.
+    """
 
     core: Core
     name: str
@@ -56,6 +60,15 @@ class Served:
     words: tuple[int, int] = (8, 40)
     adapters: dict[str, Adapter] = field(default_factory=dict)
     on_death: Callable[[], None] = lambda: None
+    log: Path | None = None
+
+    def tell(self, model: str, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Writes who was asked what into the log, which outlives the process however it ends."""
+        if self.log:
+            with self.log.open("a", encoding="utf-8") as opened:
+                opened.write(
+                    f"{time.time()} {model} {content_hash(messages)}\n"
+                )  # short: in one piece
 
 
 class ChatBody(BaseModel, extra="allow"):
@@ -172,6 +185,7 @@ def _serve_chat(app: FastAPI, served: Served) -> None:
     async def complete(body: ChatBody, raw: Request) -> Response:
         request = _request(served, body)
         model = body.model or served.name
+        served.tell(model, body.messages)
         served.core.submit(request)
         if body.stream:
             usage = bool((body.stream_options or {}).get("include_usage"))

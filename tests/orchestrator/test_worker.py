@@ -345,6 +345,23 @@ def test_an_outage_of_the_queue_costs_time_and_nothing_else(forgets: bool) -> No
     run(story())
 
 
+def test_a_queue_that_forgets_what_is_claimed_makes_nobody_work_twice() -> None:
+    async def story() -> None:
+        scene = Scene(units_of("a", 60))
+        scene.start(scene.worker(WorkerSettings(pressure=Pressure(start=4)))[0])
+        settled = asyncio.create_task(scene.until_settled())
+        await asyncio.sleep(33)
+        for _ in range(5):
+            scene.queue.use(InProcessQueue(scene.clock))
+            await asyncio.sleep(2.5)
+        await settled
+        assert len(scene.store.kept) == 60
+        assert set(scene.paid().values()) == {1}
+        await scene.end()
+
+    run(story())
+
+
 # --- ending -------------------------------------------------------------------------------------
 
 
