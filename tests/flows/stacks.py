@@ -290,8 +290,8 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def shuffled_for_ever(names: Sequence[str], rounds: int, most: int) -> list[list[str]]:
-    """Whom each round kills: in turn, so that nobody is left out, in an order that is drawn."""
+def in_turn(names: Sequence[str], rounds: int, most: int) -> list[list[str]]:
+    """Whom each round kills, so that nobody is left out, in an order that is drawn."""
     rng = random.Random("whom")
     order: list[str] = []
     while len(order) < rounds * most:

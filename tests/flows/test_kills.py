@@ -1,8 +1,8 @@
 """Kill anything at any time: after it is started again the job ends as if nothing had happened.
 
-Real processes of the real commands, imitated engines.  Moments and victims are drawn by the round,
-whose number is the seed: ``pytest -k 'sqlite and 7'`` plays a round again, as far as processes let
-themselves be played again.
+Real processes of the real commands, imitated engines; only the encoder is a light one.  Moments are
+drawn by the round, whose number is the seed: ``pytest 'tests/flows/test_kills.py::NAME[7]'`` plays
+one again, as far as processes let themselves be played again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.flows.components import MortalPostgres
-from tests.flows.stacks import AT_ONCE, PACE, QUESTIONS, Stack, shuffled_for_ever
+from tests.flows.stacks import AT_ONCE, PACE, QUESTIONS, Stack, in_turn
 
 STRATEGIES = ("all", "adaptive", "symbolic")
 PACES = {"adaptive": {**PACE, "step_s": 0.006}}
@@ -83,7 +83,7 @@ def test_postgresql_valkey_and_two_workers(
 
 
 def victims(names: tuple[str, ...], most: int) -> list[list[str]]:
-    return shuffled_for_ever(names, LONG, most)
+    return in_turn(names, LONG, most)
 
 
 def strategy_of(round_: int) -> str:
