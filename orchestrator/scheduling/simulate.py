@@ -14,7 +14,6 @@ from orchestrator.scheduling.cluster import Cluster
 from orchestrator.scheduling.machine import Machine
 from orchestrator.scheduling.planner import next_step
 from orchestrator.scheduling.policy import Policy
-from orchestrator.scheduling.residency import Tier
 from orchestrator.scheduling.situation import Situation
 from orchestrator.scheduling.steps import Move, Run, Step, Wait
 from orchestrator.scheduling.workload import Request, Waiting, in_order
@@ -172,9 +171,3 @@ def _outcome(
         begun_s=begun,
         done_s=done,
     )
-
-
-def engines_loaded(outcome: Outcome) -> list[str]:
-    """The engines that were brought up, in order."""
-    steps = (entry.step for entry in outcome.plan)
-    return [s.engine for s in steps if isinstance(s, Move) and s.tier is Tier.AWAKE]

@@ -15,12 +15,18 @@ from orchestrator.scheduling.placement import place
 from orchestrator.scheduling.policy import Policy
 from orchestrator.scheduling.residency import Tier
 from orchestrator.scheduling.rivals import first_in_first_out, one_at_a_time, without_sleep
-from orchestrator.scheduling.simulate import Outcome, World, engines_loaded, ours, simulate
+from orchestrator.scheduling.simulate import Outcome, World, ours, simulate
 from orchestrator.scheduling.steps import Move, Step
 from orchestrator.scheduling.workload import Request, Waiting
 
 TOKENS = 300.0
 times = st.floats(0.5, 60).map(lambda s: round(s, 1))
+
+
+def engines_loaded(outcome: Outcome) -> list[str]:
+    """The engines that were brought up, in order."""
+    steps = (entry.step for entry in outcome.plan)
+    return [s.engine for s in steps if isinstance(s, Move) and s.tier is Tier.AWAKE]
 
 
 @st.composite
