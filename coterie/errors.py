@@ -18,6 +18,7 @@ CoterieError
 ├── BatchError                  a batch or its file cannot be changed now
 │   └── UnknownBatch
 ├── NoExpertAvailable           nothing enabled, or everyone asked has failed
+├── NothingAnswered             everyone asked has answered, with nothing
 ├── QueueUnavailable            the work queue cannot be reached: may be retried
 ├── StoreUnavailable            the database cannot be reached: may be retried
 ├── EngineError                 one expert could not answer
@@ -31,6 +32,8 @@ A message says what happened, why, and the next step.  None carries a secret.
 """
 
 from __future__ import annotations
+
+from coterie.types import Usage
 
 
 class CoterieError(Exception):
@@ -113,6 +116,10 @@ class NoExpertAvailable(CoterieError):
         self.retry_after_s = retry_after_s
 
 
+class NothingAnswered(CoterieError):
+    """Everyone that was asked came back with an empty answer."""
+
+
 class QueueUnavailable(CoterieError):
     """The work queue cannot be reached; what was in it is still in the database."""
 
@@ -122,9 +129,10 @@ class StoreUnavailable(CoterieError):
 
 
 class EngineError(CoterieError):
-    """One expert could not answer."""
+    """One expert could not answer.  ``usage`` is what it took all the same, if its server said."""
 
     retryable = False
+    usage: Usage | None = None
 
     def __init__(self, expert: str, message: str) -> None:
         super().__init__(f"expert {expert!r}: {message}")

@@ -355,6 +355,7 @@ class Failure:
     """An expert that did not answer, and why: part of the why-record, never hidden.
 
     ``rejected`` says that its server refused the request itself, with ``code`` where it gave one.
+    ``usage`` is what the call took all the same, None where nobody said.
     """
 
     expert: str
@@ -362,6 +363,7 @@ class Failure:
     latency_s: float
     rejected: bool = False
     code: str | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from coterie.errors import EngineError, EngineRejected
-from coterie.types import Completion, Failure, Question, Usage
-from orchestrator.inquiry import Delta, Event, Inquiry
+from aggregator.acceptance import ANY_FORM, Form
+from coterie.errors import EngineError, EngineProtocolError, EngineRejected
+from coterie.types import Chunk, Completion, Failure, Question, Sampling, Usage
+from orchestrator.deliberation import ANSWER, Reply, counted
+from orchestrator.gathering import Gathering
+from orchestrator.inquiry import Call, Delta, Event, Inquiry
 from orchestrator.roster import Roster
+
+LATE = "too_late"
+"""Code of a call that was given up at its deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,54 +25,115 @@ class Asking:
     """Asks the experts of ``roster`` the ``question``, with the inquiry's sampling.
 
     An expert's error is a :class:`Failure`, so that another can take its place; it is raised where
-    no other may: the expert was asked for by name, or its first tokens have gone out.
+    no other may: the expert was asked for by name, or its first tokens have gone out.  So is an
+    answer that is empty, misses ``form``, or has not come after ``deadline_s`` (streamed: has not
+    begun).  Every call that ended is told to ``emit``, with what it took.
     """
 
     roster: Roster
     inquiry: Inquiry
     question: Question
     emit: Callable[[Event], None]
+    role: str = ANSWER
+    form: Form = ANY_FORM
+    deadline_s: float | None = None
 
-    async def whole(self, name: str) -> Completion | Failure:
+    async def whole(self, name: str) -> Reply:
         """The expert's completion."""
-        started = time.perf_counter()
+        started, limit = time.perf_counter(), asyncio.timeout(self.deadline_s)
         try:
             engine = self.roster.engine(name)
             with self.roster.answering(name):
-                return await engine.complete(
-                    self.question, self.roster.sampling(name, self.inquiry)
-                )
+                async with limit:
+                    found = await engine.complete(self.question, self._sampling(name))
         except EngineError as error:
-            return self._failure(name, error, started)
-
-    async def streamed(self, name: str) -> Completion | Failure:
-        """The expert's completion; its chunks go out as they come."""
-        started = time.perf_counter()
-        text: list[str] = []
-        finish, usage = "stop", Usage()
-        try:
-            engine = self.roster.engine(name)
-            stream = engine.stream(self.question, self.roster.sampling(name, self.inquiry))
-            with self.roster.answering(name):
-                async with aclosing(stream) as chunks:
-                    async for chunk in chunks:
-                        self.emit(Delta(name, chunk))
-                        text.append(chunk.text)
-                        finish = chunk.finish_reason or finish
-                        usage = chunk.usage or usage
-        except EngineError as error:
-            if any(text):
+            return self._failed(_failure(name, error, started), error)
+        except TimeoutError:
+            if not limit.expired():
                 raise
-            return self._failure(name, error, started)
-        return Completion(name, "".join(text), finish, usage, time.perf_counter() - started)
+            return self._failed(self._late(name, started, "answer"))
+        return self._counted(found)
 
-    def _failure(self, name: str, error: EngineError, started: float) -> Failure:
-        if self.inquiry.expert:
-            raise error
-        return Failure(
-            name,
-            str(error),
-            time.perf_counter() - started,
-            rejected=isinstance(error, EngineRejected),
-            code=getattr(error, "code", None),
-        )
+    async def streamed(self, name: str) -> Reply:
+        """The expert's completion; its chunks go out as they come."""
+        started, limit = time.perf_counter(), asyncio.timeout(self.deadline_s)
+        answer = Gathering(name)
+        try:
+            engine = self.roster.engine(name)
+            stream = engine.stream(self.question, self._sampling(name))
+            with self.roster.answering(name):
+                async with limit:
+                    await self._pass_on(stream, answer, limit)
+        except EngineError as error:
+            error.usage = error.usage or answer.usage
+            return self._failed(_failure(name, error, started), error, seen=answer.seen)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return self._failed(self._late(name, started, "begin to answer", answer.usage))
+        found = self._counted(answer.completion(time.perf_counter() - started), seen=answer.seen)
+        if isinstance(found, Completion):
+            self._send(name, *answer.rest())
+        return found
+
+    async def _pass_on(
+        self, stream: AsyncGenerator[Chunk, None], answer: Gathering, limit: asyncio.Timeout
+    ) -> None:
+        async with aclosing(stream) as chunks:
+            async for chunk in chunks:
+                if ready := answer.add(chunk):
+                    limit.reschedule(None)  # it has begun
+                    self._send(answer.expert, *ready)
+
+    def _send(self, name: str, *chunks: Chunk) -> None:
+        for chunk in chunks:
+            self.emit(Delta(name, chunk))
+
+    def _sampling(self, name: str) -> Sampling:
+        return self.roster.sampling(name, self.inquiry)
+
+    # --- what came of it ------------------------------------------------------------------------
+
+    def _counted(self, found: Completion, *, seen: bool = False) -> Reply:
+        reply = counted(found, self.form)
+        if isinstance(reply, Failure):
+            return self._failed(reply, seen=seen)
+        self._tell(found.expert, found.usage, found.latency_s)
+        return reply
+
+    def _failed(
+        self, failure: Failure, error: EngineError | None = None, *, seen: bool = False
+    ) -> Failure:
+        self._tell(failure.expert, failure.usage, failure.latency_s, failure.error)
+        if self.inquiry.expert or seen:
+            raise error or _Unanswered(failure)
+        return failure
+
+    def _tell(
+        self, name: str, usage: Usage | None, latency_s: float, error: str | None = None
+    ) -> None:
+        cost = self.roster.cost_usd(name, usage or Usage())
+        self.emit(Call(name, self.role, usage, cost, latency_s, error))
+
+    def _late(self, name: str, started: float, what: str, usage: Usage | None = None) -> Failure:
+        told = f"expert {name!r}: it did not {what} within {self.deadline_s:g} s"
+        return Failure(name, told, time.perf_counter() - started, code=LATE, usage=usage)
+
+
+class _Unanswered(EngineProtocolError):
+    """An answer that cannot stand, from an expert that nobody may replace."""
+
+    def __init__(self, failure: Failure) -> None:
+        told = failure.error.removeprefix(f"expert {failure.expert!r}: ")
+        super().__init__(failure.expert, told)
+
+
+def _failure(name: str, error: EngineError, started: float) -> Failure:
+    return Failure(
+        name,
+        str(error),
+        time.perf_counter() - started,
+        rejected=isinstance(error, EngineRejected),
+        code=getattr(error, "code", None),
+        usage=error.usage,
+    )

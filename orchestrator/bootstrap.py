@@ -108,7 +108,15 @@ async def build(
             roster=roster,
             taxonomy=taxonomy,
             inference=inference,
-            coterie=Coterie(Services(inference, roster, policy, embed=embed)),
+            coterie=Coterie(
+                Services(
+                    inference,
+                    roster,
+                    policy,
+                    embed=embed,
+                    aggregator_s=settings.aggregator_timeout_s,
+                )
+            ),
             traces=traces,
             access=_access(settings),
             profiling=profiling,
@@ -198,6 +206,7 @@ def policy_of(settings: Settings) -> Policy:
         confidence=settings.confidence,
         cost_weight=settings.cost_weight,
         latency_s=settings.latency_s,
+        aggregate_under=settings.aggregate_under,
     )
 
 

@@ -10,18 +10,28 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from aggregator.acceptance import ANY_FORM, Form, form_of, says_something
 from aggregator.base import Case, ballots_of
 from aggregator.extract import choices_of
 from aggregator.synthesize import synthesis_question
-from coterie.errors import ContextLengthExceeded, CoterieError, NoExpertAvailable, RequestError
-from coterie.types import Completion, Failure, Question, Route, Verdict
+from coterie.errors import (
+    ContextLengthExceeded,
+    CoterieError,
+    NoExpertAvailable,
+    NothingAnswered,
+    RequestError,
+)
+from coterie.types import JSON, Completion, Failure, Question, Route, Verdict
 from orchestrator.routing import Policy, Pool, Query, chances, load_router, names
 from orchestrator.routing.outlook import outlook
-from orchestrator.voting import vote_for
+from orchestrator.voting import aggregate_under, vote_for
 
 Reply = Completion | Failure
 
 ANSWER, AGGREGATE = "answer", "aggregate"
+
+EMPTY, FORM_DROPPED = "empty_answer", "form_dropped"
+"""Codes of failures that are ours to tell: nothing was answered, or not in the wanted form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +40,8 @@ class Matter:
 
     ``pool`` is None where an expert was asked for by name; ``vote`` names the vote to use instead
     of the snapshot's own choice.  ``read_as`` is what answers are read by, the question with its
-    options, where the prompt holds more than that (worked examples, say).
+    options, where the prompt holds more than that (worked examples, say).  ``response_format`` is
+    OpenAI's field of the request.
     """
 
     question: Question
@@ -40,16 +51,41 @@ class Matter:
     policy: Policy
     vote: str | None = None
     read_as: str | None = None
+    response_format: JSON = None
+
+    @property
+    def read(self) -> Question:
+        """What answers are read by."""
+        return self.question if self.read_as is None else Question.of(self.read_as)
 
 
 # --- decisions ----------------------------------------------------------------------------------
+
+
+def counted(reply: Reply, form: Form = ANY_FORM) -> Reply:
+    """The reply as it counts: an answer that is empty or misses the form has failed like any other.
+
+    Its tokens are told all the same.
+    """
+    if isinstance(reply, Failure):
+        return reply
+    if not says_something(reply):
+        return _lapsed(reply, EMPTY, f"it answered nothing (finish_reason {reply.finish_reason!r})")
+    if told := form.lapse(reply):
+        return _lapsed(reply, FORM_DROPPED, f"its answer cannot stand: {told}")
+    return reply
+
+
+def _lapsed(reply: Completion, code: str, told: str) -> Failure:
+    told = f"expert {reply.expert!r}: {told}; allow more tokens, or ask another expert"
+    return Failure(reply.expert, told, reply.latency_s, code=code, usage=reply.usage)
 
 
 def judged(matter: Matter, completions: Sequence[Completion]) -> tuple[Case, Verdict]:
     """What the vote saw, and what it made of it."""
     query, route = matter.query, matter.route
     known = outlook(query, matter.pool, route)
-    read = matter.question if matter.read_as is None else Question.of(matter.read_as)
+    read = matter.read
     case = Case(
         ballots_of(read, completions),
         known.chances,
@@ -107,6 +143,50 @@ def writers(pool: Pool | None, experts: Sequence[str]) -> Sequence[str]:
     return sorted(experts, key=lambda e: -means[e])
 
 
+def needs_writing(matter: Matter, completions: Sequence[Completion], verdict: Verdict) -> bool:
+    """Whether the aggregator writes the answer, now that nobody further is asked.
+
+    It does where there was nothing to compare, and where answers differ and the vote is not
+    believed enough; a baseline's vote always stands.
+    """
+    if verdict.leader is None:
+        return True
+    pool, strategy = matter.pool, matter.route.strategy
+    if pool is None or _answers(matter, completions, verdict) < 2:
+        return False
+    if not load_router(strategy).stays:
+        return False
+    if (fixed := matter.policy.aggregate_under) is not None:
+        return verdict.agreement < fixed
+    ranked = [c.expert for c in by_reliability(matter.route, completions)]
+    threshold = aggregate_under(pool, strategy, writers(pool, ranked), matter.vote)
+    return verdict.agreement < threshold
+
+
+def _answers(matter: Matter, completions: Sequence[Completion], verdict: Verdict) -> int:
+    """How many different answers there are; to an open question, prose is one of its own."""
+    read = sum(len(who) for who in verdict.votes.values())
+    prose = 0 if matter.query.options else len(completions) - read
+    return len(verdict.votes) + prose
+
+
+def wanted_form(matter: Matter, verdict: Verdict) -> Form:
+    """What the aggregator's answer must be to stand."""
+    return form_of(matter.read.text, verdict.votes, matter.response_format)
+
+
+def standing(
+    matter: Matter, form: Form, completions: Sequence[Completion], verdict: Verdict
+) -> Completion:
+    """The best vote: what stands where no aggregator wrote an answer.
+
+    The vote's leader, else the likeliest to be right; before either, one that keeps the form.
+    """
+    ranked = by_reliability(matter.route, completions)
+    best = sorted(ranked, key=lambda c: c.expert != verdict.leader)
+    return next((c for c in best if form.lapse(c) is None), best[0])
+
+
 def to_be_written(matter: Matter, completions: Sequence[Completion]) -> Question:
     """What whoever writes the synthesis is asked."""
     return synthesis_question(matter.question, completions, chances(matter.route))
@@ -121,6 +201,8 @@ def everyone_failed(failures: Sequence[Failure]) -> CoterieError:
         )
     if failures and all(f.rejected for f in failures):
         return RequestError(f"every expert refused the request: {told}")
+    if failures and all(f.code == EMPTY for f in failures):
+        return NothingAnswered(f"every expert that was asked answered nothing: {told}")
     return NoExpertAvailable(f"every expert that was asked failed: {told}")
 
 
@@ -148,7 +230,7 @@ class Missing:
 class Settled:
     """How it ended.  ``answer`` and ``verdict`` are None where nobody answered: ``error`` says why.
 
-    ``heard`` is every reply in the order it counted, with what was asked for.
+    ``heard`` is every reply as it came, in the order it counted, with what was asked for.
     """
 
     heard: tuple[tuple[Ask, Reply], ...]
@@ -176,19 +258,19 @@ def deliberate(
         heard += given
         if missing := tuple(ask for ask, r in replies if r is None):
             return Missing(missing, tuple(heard))
-        completions += [r for _, r in given if isinstance(r, Completion)]
+        completions += [r for _, r in given if isinstance(counted(r), Completion)]
         asked = [ask.expert for ask, _ in heard]
-        failed = sum(isinstance(r, Failure) for _, r in given)
+        failed = sum(isinstance(counted(r), Failure) for _, r in given)
         waiting = substitutes(route, policy, asked, failed)
         if waiting:
             continue  # hear those first
         if not completions:
-            failures = [r for _, r in heard if isinstance(r, Failure)]
+            failures = [f for _, r in heard if isinstance(f := counted(r), Failure)]
             return Settled(tuple(heard), error=everyone_failed(failures))
         case, verdict = judge(matter, completions)
         waiting = recruits(matter, case, verdict, asked)
     assert verdict is not None  # a route chooses somebody
-    if verdict.leader is None:
+    if needs_writing(matter, completions, verdict):
         return _written(matter, completions, verdict, heard, reply)
     answer = next(c for c in completions if c.expert == verdict.leader)
     return Settled(tuple(heard), verdict, answer)
@@ -201,15 +283,15 @@ def _written(
     heard: list[tuple[Ask, Reply]],
     reply: Callable[[Ask], Reply | None],
 ) -> Missing | Settled:
-    """One expert writes the answer from all; if none can, the most reliable answer stands."""
-    question = to_be_written(matter, completions)
+    """One expert writes the answer from all; if none can, the best vote stands."""
+    question, form = to_be_written(matter, completions), wanted_form(matter, verdict)
     ranked = by_reliability(matter.route, completions)
-    for name in writers(matter.pool, [c.expert for c in ranked]):
+    for name in writers(matter.pool, [c.expert for c in ranked])[: matter.policy.writers]:
         ask = Ask(name, question, AGGREGATE)
         given = reply(ask)
         if given is None:
             return Missing((ask,), tuple(heard))
         heard.append((ask, given))
-        if isinstance(given, Completion):
+        if isinstance(given, Completion) and isinstance(counted(given, form), Completion):
             return Settled(tuple(heard), verdict, given)
-    return Settled(tuple(heard), verdict, ranked[0])
+    return Settled(tuple(heard), verdict, standing(matter, form, completions, verdict))

@@ -7,7 +7,8 @@
 
 ``ask`` puts the question to the recruited experts in parallel.  ``judge`` replaces those that
 failed, recruits more while they disagree, and otherwise lets the vote stand or calls for a
-synthesis.  Nothing is checkpointed: the token path never waits for a database.
+synthesis; where nobody can write one, the best vote stands after all.  Nothing is checkpointed: the
+token path never waits for a database.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, TypedDict, cast
 
@@ -29,18 +30,34 @@ from aggregator.base import options_in
 from coterie.types import Chunk, Completion, Failure, Question, Route, Verdict
 from orchestrator.asking import Asking
 from orchestrator.deliberation import (
+    AGGREGATE,
+    ANSWER,
     Matter,
     by_reliability,
     everyone_failed,
     judged,
+    needs_writing,
     recruits,
+    standing,
     substitutes,
     to_be_written,
+    wanted_form,
     writers,
 )
 from orchestrator.descriptions import Embed
+from orchestrator.gathering import as_delta
 from orchestrator.holders import Holders
-from orchestrator.inquiry import Delta, Event, Finished, Inquiry, Outcome, Routed
+from orchestrator.inquiry import (
+    Aggregation,
+    Call,
+    Delta,
+    Event,
+    Finished,
+    Inquiry,
+    Outcome,
+    Routed,
+    Waiting,
+)
 from orchestrator.instructions import instruction_of
 from orchestrator.roster import Roster
 from orchestrator.routing import Policy, Pool, Query, direct, load_router, stay
@@ -50,13 +67,18 @@ from skills.infer import SkillInference
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the nodes work with."""
+    """What the nodes work with.
+
+    ``aggregator_s``: how long whoever writes the answer from all may take, streamed until it begins
+    to; None leaves that to its engine.
+    """
 
     inference: SkillInference
     roster: Roster
     policy: Policy
     holders: Holders = field(default_factory=Holders)
     embed: Embed | None = None
+    aggregator_s: float | None = None
 
 
 class State(TypedDict, total=False):
@@ -71,8 +93,10 @@ class State(TypedDict, total=False):
     completions: tuple[Completion, ...]
     failures: tuple[Failure, ...]
     verdict: Verdict
+    writes: bool  # the aggregator is to write the answer
     answer: Completion
     synthesis: Completion | None
+    aggregation: Aggregation
     streamed: bool  # the answer's tokens have gone out already
     steps_ms: dict[str, float]
 
@@ -124,6 +148,7 @@ async def ask(state: State, runtime: Context) -> State:
     """Puts the question to everyone waiting, in parallel; a failure is an entry, not an end."""
     waiting, asking = state["waiting"], _asking(state, runtime)
     stream = _may_stream(state)
+    runtime.stream_writer(Waiting(waiting, ANSWER))
     if len(waiting) == 1:
         results = [await (asking.streamed if stream else asking.whole)(waiting[0])]
     else:
@@ -151,27 +176,45 @@ async def judge(state: State, runtime: Context) -> State:
         raise everyone_failed(state["failures"])
     matter = _matter(state, runtime)
     case, verdict = judged(matter, state["completions"])
-    return {"verdict": verdict, "waiting": recruits(matter, case, verdict, state["asked"])}
+    return {
+        "verdict": verdict,
+        "waiting": recruits(matter, case, verdict, state["asked"]),
+        "writes": needs_writing(matter, state["completions"], verdict),
+    }
 
 
 @timed
 async def synthesize(state: State, runtime: Context) -> State:
-    """One expert writes the answer from all; if none can, the most reliable answer stands."""
-    inquiry, completions = state["inquiry"], state["completions"]
-    asking = _asking(state, runtime, to_be_written(_matter(state, runtime), completions))
+    """One expert writes the answer from all; if none can, the best vote stands.
+
+    Where a form is wanted, nothing goes out before the whole was found to keep it.
+    """
+    inquiry, completions, verdict = state["inquiry"], state["completions"], state["verdict"]
+    matter = _matter(state, runtime)
+    form = wanted_form(matter, verdict)
+    asking = replace(
+        _asking(state, runtime, to_be_written(matter, completions)),
+        role=AGGREGATE,
+        form=form,
+        deadline_s=runtime.context.aggregator_s,
+    )
+    stream = inquiry.stream and not form.wanted
     ranked = by_reliability(state["route"], completions)
-    failures = state["failures"]
-    for name in writers(state["pool"], [c.expert for c in ranked]):
-        result = await (asking.streamed if inquiry.stream else asking.whole)(name)
+    told = Aggregation(verdict.reason)
+    for name in writers(state["pool"], [c.expert for c in ranked])[: matter.policy.writers]:
+        runtime.stream_writer(Waiting((name,), AGGREGATE))
+        result = await (asking.streamed if stream else asking.whole)(name)
         if isinstance(result, Completion):
             return {
                 "answer": result,
                 "synthesis": result,
-                "streamed": inquiry.stream,
-                "failures": failures,
+                "aggregation": replace(told, writer=name),
+                "streamed": stream,
             }
-        failures = (*failures, result)
-    return {"answer": ranked[0], "synthesis": None, "failures": failures}
+        told = replace(told, failures=(*told.failures, result))
+    stands = standing(matter, form, completions, verdict)
+    fallback = f"no aggregator's answer can stand: the best vote, {stands.expert}'s, does"
+    return {"answer": stands, "synthesis": None, "aggregation": replace(told, fallback=fallback)}
 
 
 @timed
@@ -181,8 +224,8 @@ async def answer(state: State, runtime: Context) -> State:
         c for c in state["completions"] if c.expert == state["verdict"].leader
     )
     if state["inquiry"].stream and not state.get("streamed"):
-        extras = {k: v for k, v in found.message.items() if k not in ("role", "content")}
-        runtime.stream_writer(Delta(found.expert, Chunk(text=found.text, delta=extras)))
+        whole = Chunk(text=found.text, delta=as_delta(found.message))
+        runtime.stream_writer(Delta(found.expert, whole))
         runtime.stream_writer(Delta(found.expert, Chunk(finish_reason=found.finish_reason)))
     runtime.context.holders.keep(state["inquiry"].question, found.expert, found.text)
     return {"answer": found}
@@ -192,7 +235,7 @@ def after_judge(state: State) -> str:
     """Ask more, synthesize what cannot be compared, or answer."""
     if state["waiting"]:
         return "ask"
-    return "answer" if state["verdict"].leader else "synthesize"
+    return "synthesize" if state["writes"] else "answer"
 
 
 # --- what the nodes share -----------------------------------------------------------------------
@@ -272,18 +315,28 @@ class Coterie:
         # A round is two steps, and there are no more rounds than experts that may be asked.
         return {"recursion_limit": 10 + 4 * self.services.policy.most}
 
-    async def run(self, inquiry: Inquiry) -> Outcome:
-        """Answers the inquiry.
+    async def run(
+        self, inquiry: Inquiry, watch: Callable[[Event], None] = lambda event: None
+    ) -> Outcome:
+        """Answers the inquiry; ``watch`` is told what happens on the way.
 
-        Raises UnknownModel, ContextLengthExceeded, NoExpertAvailable, and for an expert asked by
-        name its EngineError.
+        Raises UnknownModel, ContextLengthExceeded, NoExpertAvailable, NothingAnswered, and for an
+        expert asked by name its EngineError.
         """
-        state = await self._graph.ainvoke({"inquiry": inquiry}, self._config, context=self.services)
-        return _outcome(cast("State", state))
+        async with aclosing(self.stream(inquiry)) as events:
+            async for event in events:
+                watch(event)
+                if isinstance(event, Finished):
+                    return event.outcome
+        raise AssertionError("a run ends with Finished")
 
     async def stream(self, inquiry: Inquiry) -> AsyncGenerator[Event, None]:
-        """The same as events: Routed, then Deltas, then Finished.  Closing it stops the asking."""
+        """The same as events: Routed; Waiting, Calls and Deltas; Finished.
+
+        Closing it stops the asking.
+        """
         state: Any = {}
+        calls: list[Call] = []
         graph = self._graph.astream(
             {"inquiry": inquiry},
             self._config,
@@ -294,9 +347,11 @@ class Coterie:
             async for mode, update in updates:
                 if mode == "values":
                     state = update
-                else:
-                    yield cast("Event", update)
-        yield Finished(_outcome(state))
+                    continue
+                if isinstance(update, Call):
+                    calls.append(update)
+                yield cast("Event", update)
+        yield Finished(_outcome(state, tuple(calls)))
 
 
 def _compile() -> Any:
@@ -313,7 +368,7 @@ def _compile() -> Any:
     return graph.compile()
 
 
-def _outcome(state: State) -> Outcome:
+def _outcome(state: State, calls: tuple[Call, ...]) -> Outcome:
     return Outcome(
         inquiry=state["inquiry"],
         route=state["route"],
@@ -322,5 +377,7 @@ def _outcome(state: State) -> Outcome:
         verdict=state["verdict"],
         answer=state["answer"],
         synthesis=state.get("synthesis"),
+        aggregation=state.get("aggregation"),
+        calls=calls,
         steps_ms=state["steps_ms"],
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from coterie.types import (
@@ -34,8 +35,40 @@ class Inquiry:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """Event: a call to an expert has ended.  ``role`` is "answer" or "aggregate".
+
+    ``usage`` is None where its server did not say; ``error`` tells why nothing came of it.
+    """
+
+    expert: str
+    role: str
+    usage: Usage | None
+    cost_usd: float
+    latency_s: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregation:
+    """How one answer was made of many: ``because`` the vote did not stand, ``writer`` wrote it.
+
+    ``failures`` are those of who was asked to write before; with no writer, ``fallback`` says what
+    stands instead.
+    """
+
+    because: str
+    writer: str | None = None
+    failures: tuple[Failure, ...] = ()
+    fallback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """The answer, and everything the why-record tells about it.  ``steps_ms`` is per graph node."""
+    """The answer, and everything the why-record tells about it.  ``steps_ms`` is per graph node.
+
+    ``calls`` are all that were made for it, those that failed included, as they ended.
+    """
 
     inquiry: Inquiry
     route: Route
@@ -44,13 +77,19 @@ class Outcome:
     verdict: Verdict
     answer: Completion
     synthesis: Completion | None
+    aggregation: Aggregation | None = None
+    calls: tuple[Call, ...] = ()
     steps_ms: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def usage(self) -> Usage:
         """Tokens of every call made for this answer."""
-        calls = (*self.completions, *((self.synthesis,) if self.synthesis else ()))
-        return sum((c.usage for c in calls), Usage())
+        return usage_of(self.calls)
+
+    @property
+    def cost_usd(self) -> float:
+        """What they cost, in US dollars."""
+        return cost_of(self.calls)
 
     @property
     def overhead_ms(self) -> float:
@@ -59,12 +98,30 @@ class Outcome:
         return sum(ms for step, ms in self.steps_ms.items() if step not in waiting)
 
 
+def usage_of(calls: Iterable[Call]) -> Usage:
+    """Tokens of ``calls``, as far as they were told."""
+    return sum((c.usage for c in calls if c.usage), Usage())
+
+
+def cost_of(calls: Iterable[Call]) -> float:
+    """What ``calls`` cost, in US dollars."""
+    return math.fsum(c.cost_usd for c in calls)
+
+
 @dataclass(frozen=True, slots=True)
 class Routed:
     """Event: the route is decided; ``overhead_ms`` is what deciding took."""
 
     route: Route
     overhead_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Event: from now on ``experts`` are waited for; ``role`` is "answer" or "aggregate"."""
+
+    experts: tuple[str, ...]
+    role: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +139,18 @@ class Finished:
     outcome: Outcome
 
 
-Event = Routed | Delta | Finished
+Event = Routed | Waiting | Call | Delta | Finished
 
-__all__ = ["Delta", "Event", "Finished", "Inquiry", "Outcome", "Routed"]
+__all__ = [
+    "Aggregation",
+    "Call",
+    "Delta",
+    "Event",
+    "Finished",
+    "Inquiry",
+    "Outcome",
+    "Routed",
+    "Waiting",
+    "cost_of",
+    "usage_of",
+]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from coterie.errors import ContextLengthExceeded, EngineError, NoExpertAvailable, UnknownModel
 from coterie.ports import Engine
-from coterie.types import Expert, Question, Sampling
+from coterie.types import Expert, Question, Sampling, Usage
 from orchestrator.inquiry import Inquiry
 from orchestrator.routing import Policy, Pool, warm
 from skills.knowledge import Knowledge
@@ -93,6 +93,11 @@ class Roster:
         """The caller's settings over the expert's own defaults."""
         expert = self.snapshot.experts.get(name)
         return inquiry.sampling.over(expert.defaults) if expert else inquiry.sampling
+
+    def cost_usd(self, name: str, usage: Usage) -> float:
+        """What ``usage`` costs with an expert; nothing with one that is gone meanwhile."""
+        expert = self.snapshot.experts.get(name)
+        return expert.cost_usd(usage) if expert else 0.0
 
     @contextmanager
     def answering(self, name: str) -> Iterator[None]:

@@ -74,6 +74,19 @@ class Settings(BaseSettings):
         None, gt=0, allow_inf_nan=False, validation_alias="COTERIE_LATENCY_S"
     )
     """Experts measured to be slower are asked only where there is nobody else."""
+    aggregate_under: float | None = Field(
+        None, ge=0, le=1, allow_inf_nan=False, validation_alias="COTERIE_AGGREGATE_UNDER"
+    )
+    """The agreement under which answers that differ go to the aggregator; by default as the
+    snapshot says."""
+    aggregator_timeout_s: float = Field(
+        120.0, gt=0, allow_inf_nan=False, validation_alias="COTERIE_AGGREGATOR_TIMEOUT_S"
+    )
+    """How long the aggregator may take; streamed, until it begins to write."""
+    stream_comment_s: float = Field(
+        5.0, gt=0, allow_inf_nan=False, validation_alias="COTERIE_STREAM_COMMENT_S"
+    )
+    """After how long a silence a stream carries a comment."""
     vllm_python: Path | None = Field(None, validation_alias="COTERIE_VLLM_PYTHON")
     """The interpreter that has vLLM; this process's own by default."""
     start_timeout_s: float = Field(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from coterie.types import Candidate, Completion, Route, as_jsonable
-from orchestrator.inquiry import Inquiry, Outcome
+from coterie.types import Candidate, Completion, Route, Usage, as_jsonable
+from orchestrator.inquiry import Call, Inquiry, Outcome, cost_of, usage_of
 
 
 def route_record(inquiry: Inquiry, route: Route) -> dict[str, Any]:
@@ -26,7 +27,6 @@ def route_record(inquiry: Inquiry, route: Route) -> dict[str, Any]:
 
 def outcome_record(outcome: Outcome) -> dict[str, Any]:
     """The whole story of an answered request."""
-    usage = outcome.usage
     synthesis = outcome.synthesis
     return {
         **route_record(outcome.inquiry, outcome.route),
@@ -36,20 +36,19 @@ def outcome_record(outcome: Outcome) -> dict[str, Any]:
         "votes": as_jsonable(outcome.verdict.votes),
         "agreement": outcome.verdict.agreement,
         "verdict": outcome.verdict.reason,
+        "aggregation": as_jsonable(outcome.aggregation),
         "synthesis": _answer(synthesis) if synthesis else None,
         "answer": {"expert": outcome.answer.expert, "text": outcome.answer.text},
-        "usage": {
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "total_tokens": usage.total_tokens,
-        },
+        **_spent(outcome.calls),
         "steps_ms": {k: round(v, 3) for k, v in outcome.steps_ms.items()},
         "overhead_ms": round(outcome.overhead_ms, 3),
     }
 
 
-def failure_record(inquiry: Inquiry, route: Route | None, error: str) -> dict[str, Any]:
-    """A request that ended in an error, told as far as it came."""
+def failure_record(
+    inquiry: Inquiry, route: Route | None, error: str, calls: Sequence[Call] = ()
+) -> dict[str, Any]:
+    """A request that ended in an error, told as far as it came: ``calls`` are those that ended."""
     known = route_record(inquiry, route) if route else {"id": inquiry.id}
     return {
         "model": inquiry.model,
@@ -58,6 +57,35 @@ def failure_record(inquiry: Inquiry, route: Route | None, error: str) -> dict[st
         **known,
         "status": "failed",
         "error": error,
+        **_spent(calls),
+    }
+
+
+def _spent(calls: Sequence[Call]) -> dict[str, Any]:
+    """What every call took, and all of them together."""
+    return {
+        "calls": [_call(c) for c in calls],
+        "usage": _usage(usage_of(calls)),
+        "cost_usd": cost_of(calls),
+    }
+
+
+def _call(call: Call) -> dict[str, Any]:
+    return {
+        "expert": call.expert,
+        "role": call.role,
+        "usage": _usage(call.usage) if call.usage else None,
+        "cost_usd": call.cost_usd,
+        "latency_ms": round(call.latency_s * 1000, 1),
+        "error": call.error,
+    }
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
     }
 
 

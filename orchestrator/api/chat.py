@@ -6,8 +6,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -16,13 +15,15 @@ from fastapi.responses import JSONResponse
 from coterie.errors import CoterieError, UnknownModel
 from coterie.types import Route
 from orchestrator.api.deps import CallerGone, EventStream, ForChat, while_connected
+from orchestrator.api.feed import Feed
+from orchestrator.api.story import Story
 from orchestrator.graph import decide, query_of
-from orchestrator.inquiry import Delta, Event, Finished, Inquiry, Routed
+from orchestrator.inquiry import Delta, Event, Finished, Inquiry
 from orchestrator.parts import Parts
 from orchestrator.protocol.chat import ChatRequest, ChunkBodies, completion_body
 from orchestrator.protocol.errors import error_body, status_and_body
 from orchestrator.protocol.models import addressee
-from orchestrator.why import failure_record, outcome_record, route_record
+from orchestrator.why import route_record
 
 log = logging.getLogger(__name__)
 router = APIRouter()
@@ -78,16 +79,25 @@ def to_inquiry(body: ChatRequest, request: Request, parts: Parts) -> Inquiry:
 
 
 async def _whole(body: ChatRequest, inquiry: Inquiry, request: Request, parts: Parts) -> Response:
+    story = Story(inquiry, parts.traces)
     try:
-        outcome = await while_connected(request.receive, parts.coterie.run(inquiry))
+        outcome = await while_connected(request.receive, parts.coterie.run(inquiry, story.see))
     except CallerGone:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
-    except CoterieError as error:
-        parts.traces.save(failure_record(inquiry, None, str(error)))
+    except Exception as error:
+        story.failed(error)
         raise
-    parts.traces.save(outcome_record(outcome))
+    else:
+        story.answered(outcome)
+    finally:
+        story.left()
     answered = completion_body(
-        f"chatcmpl-{inquiry.id}", int(time.time()), body.model, outcome.answer, outcome.usage
+        f"chatcmpl-{inquiry.id}",
+        int(time.time()),
+        body.model,
+        outcome.answer,
+        outcome.usage,
+        outcome.cost_usd,
     )
     experts = [c.expert for c in outcome.completions]
     headers = why_headers(outcome.route, experts, outcome.overhead_ms)
@@ -106,8 +116,9 @@ def why_headers(route: Route, experts: list[str], overhead_ms: float) -> dict[st
 class Conversation:
     """One streamed answer.
 
-    The response begins with the first token, so that whatever fails before it has a status of its
-    own; what fails after it ends the stream with an error event.
+    The response begins with the first token, or when a comment is due because nothing was heard for
+    so long.  Whatever fails before has a status of its own; what fails after it ends the stream
+    with an error event.
     """
 
     def __init__(self, parts: Parts, inquiry: Inquiry, body: ChatRequest) -> None:
@@ -117,59 +128,77 @@ class Conversation:
         self._bodies = ChunkBodies(
             f"chatcmpl-{inquiry.id}", int(time.time()), body.model, with_usage=body.wants_usage
         )
-        self._route: Route | None = None
-        self._deciding_ms = 0.0
+        self._every_s = parts.settings.stream_comment_s
+        self._story = Story(inquiry, parts.traces)
+        self._feed = Feed(parts.coterie.stream(inquiry))
+        self._begun = False
 
     async def respond(self, request: Request) -> Response:
         """The streaming response, once there is something to stream."""
-        events = self._parts.coterie.stream(self._inquiry)
         try:
-            first = await while_connected(request.receive, self._first(events))
+            first = await while_connected(request.receive, self._first())
         except CallerGone:
-            await events.aclose()
+            await self._close()
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-        except CoterieError as error:
-            self._parts.traces.save(failure_record(self._inquiry, self._route, str(error)))
+        except BaseException as error:
+            if isinstance(error, Exception):
+                self._story.failed(error)
+            await self._close()
             raise
-        route = self._route
-        assert route is not None  # Routed comes before any delta
-        headers = why_headers(route, list(route.chosen), self._deciding_ms)
-        return EventStream(self._lines(first, events), headers)
+        return EventStream(self._lines(first), self._headers(), self._close)
 
-    async def _first(self, events: AsyncIterator[Event]) -> Event:
-        async for event in events:
-            if not isinstance(event, Routed):
+    def _headers(self) -> dict[str, str]:
+        routed = self._story.routed
+        if routed is None:  # a comment was due before there was a route
+            return {"x-coterie-strategy": self._inquiry.strategy}
+        return why_headers(routed.route, list(routed.route.chosen), routed.overhead_ms)
+
+    async def _close(self) -> None:
+        await self._feed.aclose()
+        self._story.left()
+
+    async def _first(self) -> Event | None:
+        """What the response begins with; None: a comment."""
+        due = time.monotonic() + self._every_s
+        while event := await self._feed.next(due - time.monotonic()):
+            self._story.see(event)
+            if isinstance(event, Delta | Finished):
                 return event
-            self._route, self._deciding_ms = event.route, event.overhead_ms
-        raise AssertionError("a run ends with Finished")
+        return None
 
-    async def _lines(
-        self, first: Event, events: AsyncGenerator[Event, None]
-    ) -> AsyncGenerator[str, None]:
-        yield _data(self._bodies.delta({"role": "assistant", "content": ""}))
+    async def _lines(self, event: Event | None) -> AsyncGenerator[str, None]:
+        due = 0.0
         try:
-            async with aclosing(events):
-                for line in self._line(first):
-                    yield line
-                async for event in events:
-                    for line in self._line(event):
+            while not isinstance(event, Finished):
+                if lines := self._line(event):
+                    for line in lines:
                         yield line
+                    due = time.monotonic() + self._every_s
+                event = await self._feed.next(due - time.monotonic())
+                if event:
+                    self._story.see(event)
+            self._story.answered(event.outcome)
+            if self._with_usage:
+                outcome = event.outcome
+                yield _data(self._bodies.usage(outcome.usage, outcome.cost_usd))
         except CoterieError as error:
-            self._parts.traces.save(failure_record(self._inquiry, self._route, str(error)))
+            self._story.failed(error)
             yield _data(status_and_body(error)[1])
-        except Exception:
+        except Exception as error:
+            self._story.failed(error)
             log.exception("internal error in stream %s", self._inquiry.id)
             yield _data(error_body("internal error", "api_error", None, "internal_error"))
         yield "data: [DONE]\n\n"
 
-    def _line(self, event: Event) -> list[str]:
-        if isinstance(event, Delta):
-            piece = self._bodies.piece(event.chunk)
-            return [_data(piece)] if piece else []
-        if isinstance(event, Finished):
-            self._parts.traces.save(outcome_record(event.outcome))
-            return [_data(self._bodies.usage(event.outcome.usage))] if self._with_usage else []
-        return []
+    def _line(self, event: Event | None) -> list[str]:
+        if event is None:
+            return [f": {self._story.waiting}\n\n"]
+        piece = self._bodies.piece(event.chunk) if isinstance(event, Delta) else None
+        if piece is None:
+            return []
+        first = [] if self._begun else [self._bodies.delta({"role": "assistant", "content": ""})]
+        self._begun = True
+        return [_data(body) for body in (*first, piece)]
 
 
 def _data(body: dict[str, Any]) -> str:

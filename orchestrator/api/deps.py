@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from typing import Annotated, Any, TypeVar, cast
 
@@ -69,16 +69,27 @@ class EventStream(StreamingResponse):
     """Server-sent events that stop being made as soon as the caller goes away.
 
     Starlette notices that only when it sends: an upstream that thinks for a minute would be kept
-    thinking for nobody.
+    thinking for nobody.  ``close`` is called at the end, however it came.
     """
 
-    def __init__(self, lines: AsyncGenerator[str, None], headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        lines: AsyncGenerator[str, None],
+        headers: Mapping[str, str],
+        close: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         # Buffering by a proxy in between would hold tokens back.
         quick = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         super().__init__(lines, media_type="text/event-stream", headers={**headers, **quick})
         self._lines = lines
+        self._close = close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._lines):
-            with suppress(CallerGone):
-                await while_connected(receive, self.stream_response(send))
+        try:
+            async with aclosing(self._lines):
+                with suppress(CallerGone):
+                    await while_connected(receive, self.stream_response(send))
+        finally:
+            # Closing lines that were never begun would not run what stands in them.
+            if self._close:
+                await self._close()

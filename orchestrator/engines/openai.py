@@ -214,15 +214,19 @@ class _Answer:
 
     async def _chunks(self) -> AsyncGenerator[Chunk, None]:
         reader = wire.ChunkReader(self._target)
-        async with contextlib.aclosing(self._events()) as events:
-            async for data in events:
-                if data.strip() == "[DONE]":
-                    yield reader.last()
-                    await self._drain(events)
-                    return
-                if chunk := reader.read(data):
-                    yield chunk
-        yield reader.last()
+        try:
+            async with contextlib.aclosing(self._events()) as events:
+                async for data in events:
+                    if data.strip() == "[DONE]":
+                        yield reader.last()
+                        await self._drain(events)
+                        return
+                    if chunk := reader.read(data):
+                        yield chunk
+            yield reader.last()
+        except EngineError as error:
+            error.usage = reader.usage  # what was written until then is paid for all the same
+            raise
 
     async def _drain(self, events: AsyncGenerator[str, None]) -> None:
         """Reads to the end, which should be there already: only then is the connection reused."""

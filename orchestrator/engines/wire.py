@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from coterie.errors import EngineProtocolError, EngineRejected, EngineUnavailable
+from coterie.errors import EngineError, EngineProtocolError, EngineRejected, EngineUnavailable
 from coterie.types import Chunk, Completion, Question, Sampling, Usage, as_jsonable
 from orchestrator.engines.failures import excerpt, from_event
 from orchestrator.engines.target import Target
@@ -118,10 +118,15 @@ def read_completion(target: Target, body: bytes, *, latency_s: float) -> Complet
     if choice is None or not isinstance(message, dict):
         raise _nonsense(target, f"no choices[0].message ({_show(target, body)})")
     usage = read_usage(target, answer.get("usage"))
+    try:
+        reason = _whole(target, choice.get("finish_reason") or "stop")
+    except EngineError as error:
+        error.usage = usage
+        raise
     return Completion(
         expert=target.expert,
         text=_text(message),
-        finish_reason=_whole(target, choice.get("finish_reason") or "stop"),
+        finish_reason=reason,
         usage=_needed(target, usage),
         latency_s=latency_s,
         message=message,
@@ -149,7 +154,8 @@ class ChunkReader:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._finish_reason: str | None = None
-        self._usage: Usage | None = None
+        self.usage: Usage | None = None
+        """What the server has told of it so far."""
 
     def read(self, data: str) -> Chunk | None:
         """The chunk in an event's ``data``, where it brings anything new.
@@ -160,7 +166,7 @@ class ChunkReader:
         event = parse_object(self._target, data)
         if event.get("error"):
             raise from_event(self._target, event["error"])
-        self._usage = read_usage(self._target, event.get("usage")) or self._usage
+        self.usage = read_usage(self._target, event.get("usage")) or self.usage
         choice = _first_choice(event)
         return self._read_choice(choice) if choice else None
 
@@ -187,7 +193,7 @@ class ChunkReader:
                 "look into that server's log, then ask again",
             )
         reason = _whole(self._target, self._finish_reason)
-        return Chunk("", reason, _needed(self._target, self._usage))
+        return Chunk("", reason, _needed(self._target, self.usage))
 
 
 def read_usage(target: Target, usage: Any) -> Usage | None:

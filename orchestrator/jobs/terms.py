@@ -155,9 +155,17 @@ class Terms:
 
     def matter(self, item: Item, query: Query, route: Route) -> Matter:
         """What is deliberated about the item."""
-        pool = None if self.manner(item).expert else self.pool
+        manner = self.manner(item)
+        pool = None if manner.expert else self.pool
         return Matter(
-            item.question, query, pool, route, self.policy, self.spec.vote, _read_as(item)
+            item.question,
+            query,
+            pool,
+            route,
+            self.policy,
+            self.spec.vote,
+            _read_as(item),
+            manner.sampling.extra.get("response_format"),
         )
 
 

@@ -67,16 +67,24 @@ class ChatRequest(BaseModel):
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
-def usage_body(usage: Usage) -> dict[str, int]:
+def usage_body(usage: Usage, cost_usd: float | None = None) -> dict[str, float]:
+    """OpenAI's usage object, with the cost where it is told."""
+    cost = {} if cost_usd is None else {"cost_usd": cost_usd}
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
+        **cost,
     }
 
 
 def completion_body(
-    id: str, created: int, model: str, answer: Completion, usage: Usage
+    id: str,
+    created: int,
+    model: str,
+    answer: Completion,
+    usage: Usage,
+    cost_usd: float | None = None,
 ) -> dict[str, Any]:
     """The ``chat.completion`` object."""
     message: dict[str, Any] = {**answer.message, "role": "assistant"}
@@ -93,7 +101,7 @@ def completion_body(
         "created": created,
         "model": model,
         "choices": [choice],
-        "usage": usage_body(usage),
+        "usage": usage_body(usage, cost_usd),
     }
 
 
@@ -128,5 +136,5 @@ class ChunkBodies:
             return None
         return self.delta(delta, chunk.finish_reason)
 
-    def usage(self, usage: Usage) -> dict[str, Any]:
-        return {**self._head, "choices": [], "usage": usage_body(usage)}
+    def usage(self, usage: Usage, cost_usd: float | None = None) -> dict[str, Any]:
+        return {**self._head, "choices": [], "usage": usage_body(usage, cost_usd)}

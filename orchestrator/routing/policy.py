@@ -40,6 +40,11 @@ class Policy:
     """Budget of memory for the experts that are served at all, in GB; None: no limit."""
     target: float = 1.0
     """``cascade``: the accuracy to keep, as a share of the best single expert's."""
+    aggregate_under: float | None = None
+    """The agreement under which answers that differ go to the aggregator, whatever was measured;
+    None: as the snapshot says (:func:`orchestrator.voting.aggregate_under`)."""
+    writers: int = 2
+    """How many are asked to write one answer of many, in turn, before the best vote stands."""
     k: int = 3
     """``symbolic-paper``: how many experts are drawn for a question."""
     temperature: float = 0.5

@@ -48,7 +48,10 @@ from skills.snapshot import SnapshotInfo, pack
 
 @dataclass
 class Scripted:
-    """An engine that says ``text``, or fails with ``error`` after ``words`` streamed words."""
+    """An engine that says ``text``, or fails with ``error`` after ``words`` streamed words.
+
+    Calls after the first are ``then``'s, where there is one: a writer's, say.
+    """
 
     name: str
     text: str = "42"
@@ -56,6 +59,7 @@ class Scripted:
     words: int = 0
     prompt_tokens: int = 5
     hang: bool = False
+    then: Scripted | None = None
     asked: list[Question] = field(default_factory=list)
     samplings: list[Sampling] = field(default_factory=list)
     cancelled: bool = False
@@ -71,6 +75,8 @@ class Scripted:
                 raise
 
     async def complete(self, question: Question, sampling: Sampling) -> Completion:
+        if self.then and self.asked:
+            return await self.then.complete(question, sampling)
         await self._enter(question, sampling)
         if self.error:
             raise self.error
@@ -84,6 +90,10 @@ class Scripted:
         )
 
     async def stream(self, question: Question, sampling: Sampling) -> AsyncGenerator[Chunk, None]:
+        if self.then and self.asked:
+            async for chunk in self.then.stream(question, sampling):
+                yield chunk
+            return
         words = self.text.split(" ")
         for i, word in enumerate(words):
             if self.error and i == self.words:

@@ -206,6 +206,17 @@ class TestStreams:
             await _stream(make_engine())
         assert len(upstream.bodies) == 1
 
+    async def test_what_was_counted_before_it_broke_is_told(
+        self, upstream: Upstream, make_engine: MakeEngine
+    ) -> None:
+        row = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 1}}
+        error = 'data: {"error": {"message": "CUDA out of memory", "code": 500}}\n\n'
+        counted = f"data: {json.dumps(row)}\n\n"
+        upstream.says(lambda _: streamed([*events()[:2], counted, error]))
+        with pytest.raises(EngineUnavailable) as raised:
+            await _stream(make_engine())
+        assert raised.value.usage == Usage(7, 1)
+
     async def test_garbage_inside_the_stream_is_a_protocol_error(
         self, upstream: Upstream, make_engine: MakeEngine
     ) -> None:
