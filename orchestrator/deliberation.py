@@ -8,13 +8,24 @@ replies already, or finds out with it which are missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from statistics import fmean
 
 from aggregator.base import Case, ballots_of
 from aggregator.extract import choices_of
-from aggregator.synthesize import synthesis_question
+from aggregator.fitting import Room, counter_of
+from aggregator.synthesize import Writing, synthesis_question
 from coterie.errors import ContextLengthExceeded, CoterieError, NoExpertAvailable, RequestError
-from coterie.types import Completion, Failure, Question, Route, Verdict
+from coterie.types import (
+    Completion,
+    Expert,
+    Failure,
+    Question,
+    Route,
+    Sampling,
+    SkillWeight,
+    Verdict,
+)
 from orchestrator.routing import Policy, Pool, Query, chances, load_router, names
 from orchestrator.routing.outlook import outlook
 from orchestrator.voting import vote_for
@@ -23,6 +34,10 @@ Reply = Completion | Failure
 
 ANSWER, AGGREGATE = "answer", "aggregate"
 
+REPLY_TOKENS, REPLY_SHARE = 1024, 0.25
+"""What is left of a writer's context for what it writes, where the request does not say: so many
+tokens, or so much of the context if that is less."""
+
 
 @dataclass(frozen=True, slots=True)
 class Matter:
@@ -30,7 +45,8 @@ class Matter:
 
     ``pool`` is None where an expert was asked for by name; ``vote`` names the vote to use instead
     of the snapshot's own choice.  ``read_as`` is what answers are read by, the question with its
-    options, where the prompt holds more than that (worked examples, say).
+    options, where the prompt holds more than that (worked examples, say).  ``sampling`` is what the
+    caller asked for, without anybody's defaults.
     """
 
     question: Question
@@ -40,6 +56,7 @@ class Matter:
     policy: Policy
     vote: str | None = None
     read_as: str | None = None
+    sampling: Sampling = field(default_factory=Sampling)
 
 
 # --- decisions ----------------------------------------------------------------------------------
@@ -94,22 +111,63 @@ def by_reliability(route: Route, completions: Sequence[Completion]) -> list[Comp
     return sorted(completions, key=lambda c: (-expected[c.expert], c.expert))
 
 
-def writers(pool: Pool | None, experts: Sequence[str]) -> Sequence[str]:
+def writers(
+    pool: Pool | None,
+    experts: Sequence[str],
+    skills: Sequence[SkillWeight] = (),
+    failed: Collection[str] = (),
+) -> Sequence[str]:
     """Who is asked to write the synthesis, in turn: the best at aggregating first.
 
-    Where that was not measured of all, the order given, which is that of answering.
+    That is whoever of the pool was measured to aggregate best where these ``skills`` are needed,
+    if it is better than all ``experts``, who answered, and not among those that ``failed``; then
+    they.  Whom nobody measured is taken to be as good as the others are on average.  Equals keep
+    the order given, which is that of answering.
     """
     experts = tuple(dict.fromkeys(experts))
-    known = {e: pool.knowledge.profile(e).aggregation for e in experts} if pool else {}
-    means = {e: estimate.mean for e, estimate in known.items() if estimate}
-    if len(means) < len(experts):
+    known = _aggregating(pool, skills) if pool else {}
+    if not known:
         return experts
-    return sorted(experts, key=lambda e: -means[e])
+    average = fmean(known.values())
+    ranked = sorted(experts, key=lambda e: -known.get(e, average))
+    outside = [e for e in known if e not in experts and e not in failed]
+    best = max(outside, key=lambda e: known[e], default=None)
+    if best is None or (ranked and known[best] <= known.get(ranked[0], average)):
+        return ranked
+    return (best, *ranked)
 
 
-def to_be_written(matter: Matter, completions: Sequence[Completion]) -> Question:
-    """What whoever writes the synthesis is asked."""
-    return synthesis_question(matter.question, completions, chances(matter.route))
+def _aggregating(pool: Pool, skills: Sequence[SkillWeight]) -> dict[str, float]:
+    """Expected success at making one answer of many, of those of whom it was measured."""
+    profiles = [pool.knowledge.profile(name) for name in pool.names]
+    return {p.expert: p.aggregating(skills) for p in profiles if p.aggregation is not None}
+
+
+def to_be_written(
+    matter: Matter, completions: Sequence[Completion], writer: str | None = None
+) -> Question:
+    """What ``writer`` is asked to write the synthesis: as much as it can read, where that is known.
+
+    A pure function of what is stored: counts are estimated, nobody's engine is asked.
+    """
+    asked = matter.sampling
+    expert = _member(matter.pool, writer)
+    room = _room(expert, asked, completions) if expert else None
+    writing = Writing(room, asked.extra, asked.seed or 0)
+    return synthesis_question(matter.question, completions, chances(matter.route), writing)
+
+
+def _member(pool: Pool | None, name: str | None) -> Expert | None:
+    return next((e for e in pool.experts if e.name == name), None) if pool else None
+
+
+def _room(expert: Expert, asked: Sampling, completions: Sequence[Completion]) -> Room | None:
+    context = expert.context_length
+    if context is None:
+        return None
+    reply = asked.over(expert.defaults).max_tokens
+    reply = reply or min(REPLY_TOKENS, int(context * REPLY_SHARE))
+    return Room(context - reply, counter_of(completions))
 
 
 def everyone_failed(failures: Sequence[Failure]) -> CoterieError:
@@ -202,10 +260,11 @@ def _written(
     reply: Callable[[Ask], Reply | None],
 ) -> Missing | Settled:
     """One expert writes the answer from all; if none can, the most reliable answer stands."""
-    question = to_be_written(matter, completions)
     ranked = by_reliability(matter.route, completions)
-    for name in writers(matter.pool, [c.expert for c in ranked]):
-        ask = Ask(name, question, AGGREGATE)
+    failed = [ask.expert for ask, given in heard if isinstance(given, Failure)]
+    answered = [c.expert for c in ranked]
+    for name in writers(matter.pool, answered, matter.query.skills, failed):
+        ask = Ask(name, to_be_written(matter, completions, name), AGGREGATE)
         given = reply(ask)
         if given is None:
             return Missing((ask,), tuple(heard))
