@@ -17,7 +17,7 @@ Count = Callable[[str], int]
 HEAD = 0.25
 """The share of what is kept of a long text that is its beginning; conclusions come last."""
 
-LEAST = 48
+LEAST = 96
 """Fewer tokens of an answer are not worth showing."""
 
 MOST_PER_BYTE = 1.0

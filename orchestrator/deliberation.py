@@ -152,7 +152,7 @@ def to_be_written(
     """
     asked = matter.sampling
     expert = _member(matter.pool, writer)
-    room = _room(expert, asked, completions) if expert else None
+    room = room_of(expert, asked, completions) if expert else None
     writing = Writing(room, asked.extra, asked.seed or 0)
     return synthesis_question(matter.question, completions, chances(matter.route), writing)
 
@@ -161,7 +161,8 @@ def _member(pool: Pool | None, name: str | None) -> Expert | None:
     return next((e for e in pool.experts if e.name == name), None) if pool else None
 
 
-def _room(expert: Expert, asked: Sampling, completions: Sequence[Completion]) -> Room | None:
+def room_of(expert: Expert, asked: Sampling, completions: Sequence[Completion]) -> Room | None:
+    """What the expert can be shown beside what it shall write; None where that is not known."""
     context = expert.context_length
     if context is None:
         return None
