@@ -66,7 +66,7 @@ async def standing_of(store: AnswerStore, plan: TrialPlan) -> Bench:
     own = await store.answers(task=plan.task.name)
     questions = await store.questions(plan.task.name)
     aggregated = await store.answers(task=PREFIX + plan.task.name)
-    return await asyncio.to_thread(_bench, trials, own, questions, aggregated)
+    return await asyncio.to_thread(bench_of, trials, own, questions, aggregated)
 
 
 def _trials(
@@ -90,12 +90,14 @@ def _check_skills(wanted: Sequence[str], known: set[str]) -> None:
             )
 
 
-def _bench(
+def bench_of(
     trials: Sequence[Trial],
     own: Sequence[GradedAnswer],
     questions: Sequence[StoredQuestion],
     aggregated: Sequence[GradedAnswer],
 ) -> Bench:
+    """How they stand on ``trials``, which are made of answers ``own`` to ``questions``; what was
+    made of the trials is ``aggregated``.  Pure."""
     chances = _chances(own, questions)
     showings = [_showing(trial, chances[trial.item.id]) for trial in trials]
     candidates = standings(showings, _correct(aggregated), _correct(own))

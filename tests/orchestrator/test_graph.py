@@ -153,6 +153,24 @@ async def test_the_best_at_aggregating_writes_the_synthesis_where_that_was_measu
     assert found.answer.expert == "c"
 
 
+async def test_whoever_aggregates_best_writes_though_it_was_not_asked(kit: Any) -> None:
+    engines = [kit.engine(n, PROSE + n) for n in "abc"] + [kit.engine("d", PROSE + "d")]
+    rates = {"a": 0.5, "b": 0.6, "c": 0.55, "d": 0.01}
+    roster = kit.roster(engines, rates)
+    profiles = [
+        replace(kit.profile(n, rates[n]), aggregation=Estimate(0.9 if n == "d" else 0.3, 0.1, 40))
+        for n in rates
+    ]
+    roster.snapshot = replace(roster.snapshot, knowledge=Knowledge.of(profiles))
+    found = await coterie(kit, roster, Policy(most=3)).run(kit.inquiry())
+    assert "d" not in {c.expert for c in found.completions}
+    assert found.answer.expert == "d"
+    engines[3].error = EngineUnavailable("d", "down")
+    again = await coterie(kit, roster, Policy(most=3)).run(kit.inquiry())
+    assert again.answer.expert == "b"
+    assert [f.expert for f in again.failures] == ["d"]
+
+
 async def test_expert_defaults_fill_what_the_caller_left_open(kit: Any) -> None:
     engine = kit.engine("a")
     roster = kit.roster([engine], {"a": 0.9}, defaults=Sampling(temperature=0.3, max_tokens=9))
