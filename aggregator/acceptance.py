@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from aggregator.extract import canonical_answer, options_of
 from aggregator.schema import breach
+from coterie.reasoning import without_reasoning
 from coterie.types import JSON, Completion
 
 PAYLOADS = ("tool_calls", "function_call", "refusal", "audio")
@@ -21,9 +22,11 @@ PAYLOADS = ("tool_calls", "function_call", "refusal", "audio")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
-def says_something(completion: Completion) -> bool:
-    """Whether anything is left once the reasoning up to ``</think>`` is cut."""
-    return bool(completion.text.rsplit("</think>", 1)[-1].strip()) or _carries(completion)
+def says_something(completion: Completion, *, with_reasoning: bool = False) -> bool:
+    """Whether it says anything; its reasoning counts only ``with_reasoning``."""
+    text = completion.text
+    said = text.strip() if with_reasoning else without_reasoning(text)
+    return bool(said) or _carries(completion)
 
 
 def _carries(completion: Completion) -> bool:

@@ -95,7 +95,7 @@ class Asking:
     # --- what came of it ------------------------------------------------------------------------
 
     def _counted(self, found: Completion, *, seen: bool = False) -> Reply:
-        reply = counted(found, self.form)
+        reply = counted(found, self.form, shown=seen or bool(self.inquiry.expert))
         if isinstance(reply, Failure):
             return self._failed(reply, seen=seen)
         self._tell(found.expert, found.usage, found.latency_s)

@@ -8,12 +8,14 @@ replies already, or finds out with it which are missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from statistics import fmean
 
 from aggregator.acceptance import ANY_FORM, Form, form_of, says_something
 from aggregator.base import Case, ballots_of
 from aggregator.extract import choices_of
-from aggregator.synthesize import synthesis_question
+from aggregator.fitting import Room, counter_of
+from aggregator.synthesize import Writing, synthesis_question
 from coterie.errors import (
     ContextLengthExceeded,
     CoterieError,
@@ -21,7 +23,16 @@ from coterie.errors import (
     NothingAnswered,
     RequestError,
 )
-from coterie.types import JSON, Completion, Failure, Question, Route, Verdict
+from coterie.types import (
+    Completion,
+    Expert,
+    Failure,
+    Question,
+    Route,
+    Sampling,
+    SkillWeight,
+    Verdict,
+)
 from orchestrator.routing import Policy, Pool, Query, chances, load_router, names
 from orchestrator.routing.outlook import outlook
 from orchestrator.voting import aggregate_under, vote_for
@@ -33,6 +44,10 @@ ANSWER, AGGREGATE = "answer", "aggregate"
 EMPTY, FORM_DROPPED = "empty_answer", "form_dropped"
 """Codes of failures that are ours to tell: nothing was answered, or not in the wanted form."""
 
+REPLY_TOKENS, REPLY_SHARE = 1024, 0.25
+"""What is left of a writer's context for what it writes, where the request does not say: so many
+tokens, or so much of the context if that is less."""
+
 
 @dataclass(frozen=True, slots=True)
 class Matter:
@@ -40,8 +55,8 @@ class Matter:
 
     ``pool`` is None where an expert was asked for by name; ``vote`` names the vote to use instead
     of the snapshot's own choice.  ``read_as`` is what answers are read by, the question with its
-    options, where the prompt holds more than that (worked examples, say).  ``response_format`` is
-    OpenAI's field of the request.
+    options, where the prompt holds more than that (worked examples, say).  ``sampling`` is what the
+    caller asked for, without anybody's defaults.
     """
 
     question: Question
@@ -51,7 +66,7 @@ class Matter:
     policy: Policy
     vote: str | None = None
     read_as: str | None = None
-    response_format: JSON = None
+    sampling: Sampling = field(default_factory=Sampling)
 
     @property
     def read(self) -> Question:
@@ -62,14 +77,14 @@ class Matter:
 # --- decisions ----------------------------------------------------------------------------------
 
 
-def counted(reply: Reply, form: Form = ANY_FORM) -> Reply:
+def counted(reply: Reply, form: Form = ANY_FORM, *, shown: bool = False) -> Reply:
     """The reply as it counts: an answer that is empty or misses the form has failed like any other.
 
-    Its tokens are told all the same.
+    Reasoning alone is empty, unless it was ``shown`` already.  What was spent is told all the same.
     """
     if isinstance(reply, Failure):
         return reply
-    if not says_something(reply):
+    if not says_something(reply, with_reasoning=shown):
         return _lapsed(reply, EMPTY, f"it answered nothing (finish_reason {reply.finish_reason!r})")
     if told := form.lapse(reply):
         return _lapsed(reply, FORM_DROPPED, f"its answer cannot stand: {told}")
@@ -130,17 +145,73 @@ def by_reliability(route: Route, completions: Sequence[Completion]) -> list[Comp
     return sorted(completions, key=lambda c: (-expected[c.expert], c.expert))
 
 
-def writers(pool: Pool | None, experts: Sequence[str]) -> Sequence[str]:
+def writers(
+    pool: Pool | None,
+    experts: Sequence[str],
+    skills: Sequence[SkillWeight] = (),
+    failed: Collection[str] = (),
+) -> Sequence[str]:
     """Who is asked to write the synthesis, in turn: the best at aggregating first.
 
-    Where that was not measured of all, the order given, which is that of answering.
+    That is whoever of the pool was measured to aggregate best where these ``skills`` are needed,
+    if it is better than all ``experts``, who answered, and not among those that ``failed``; then
+    they.  Whom nobody measured is taken to be as good as the others are on average.  Equals keep
+    the order given, which is that of answering.
     """
     experts = tuple(dict.fromkeys(experts))
-    known = {e: pool.knowledge.profile(e).aggregation for e in experts} if pool else {}
-    means = {e: estimate.mean for e, estimate in known.items() if estimate}
-    if len(means) < len(experts):
+    known = _aggregating(pool, skills) if pool else {}
+    if not known:
         return experts
-    return sorted(experts, key=lambda e: -means[e])
+    average = fmean(known.values())
+    ranked = sorted(experts, key=lambda e: -known.get(e, average))
+    outside = [e for e in known if e not in experts and e not in failed]
+    best = max(outside, key=lambda e: known[e], default=None)
+    if best is None or (ranked and known[best] <= known.get(ranked[0], average)):
+        return ranked
+    return (best, *ranked)
+
+
+def to_write(
+    matter: Matter, completions: Sequence[Completion], failed: Collection[str]
+) -> Sequence[str]:
+    """The first of the :func:`writers`: no more are tried before the best vote stands."""
+    answered = [c.expert for c in by_reliability(matter.route, completions)]
+    order = writers(matter.pool, answered, matter.query.skills, failed)
+    return order[: matter.policy.writers]
+
+
+def _aggregating(pool: Pool, skills: Sequence[SkillWeight]) -> dict[str, float]:
+    """Expected success at making one answer of many, of those of whom it was measured."""
+    profiles = [pool.knowledge.profile(name) for name in pool.names]
+    return {p.expert: p.aggregating(skills) for p in profiles if p.aggregation is not None}
+
+
+def to_be_written(
+    matter: Matter, completions: Sequence[Completion], writer: str | None = None
+) -> Question:
+    """What ``writer`` is asked to write the synthesis: as much as it can read, where that is known.
+
+    A pure function of what is stored: counts are estimated, nobody's engine is asked.
+    """
+    asked = matter.sampling
+    expert = _member(matter.pool, writer)
+    room = room_of(expert, asked, completions) if expert else None
+    writing = Writing(room, asked.extra, asked.seed or 0)
+    return synthesis_question(matter.question, completions, chances(matter.route), writing)
+
+
+def _member(pool: Pool | None, name: str | None) -> Expert | None:
+    return next((e for e in pool.experts if e.name == name), None) if pool else None
+
+
+def room_of(expert: Expert, asked: Sampling, completions: Sequence[Completion]) -> Room | None:
+    """What the expert can be shown beside what it shall write; None where that is not known."""
+    context = expert.context_length
+    if context is None:
+        return None
+    reply = asked.over(expert.defaults).max_tokens
+    reply = reply or min(REPLY_TOKENS, int(context * REPLY_SHARE))
+    return Room(context - reply, counter_of(completions))
 
 
 def needs_writing(matter: Matter, completions: Sequence[Completion], verdict: Verdict) -> bool:
@@ -156,11 +227,9 @@ def needs_writing(matter: Matter, completions: Sequence[Completion], verdict: Ve
         return False
     if not load_router(strategy).stays:
         return False
-    if (fixed := matter.policy.aggregate_under) is not None:
-        return verdict.agreement < fixed
-    ranked = [c.expert for c in by_reliability(matter.route, completions)]
-    threshold = aggregate_under(pool, strategy, writers(pool, ranked), matter.vote)
-    return verdict.agreement < threshold
+    fixed = matter.policy.aggregate_under
+    under = aggregate_under(pool.knowledge, strategy) if fixed is None else fixed
+    return verdict.agreement < under
 
 
 def _answers(matter: Matter, completions: Sequence[Completion], verdict: Verdict) -> int:
@@ -172,7 +241,7 @@ def _answers(matter: Matter, completions: Sequence[Completion], verdict: Verdict
 
 def wanted_form(matter: Matter, verdict: Verdict) -> Form:
     """What the aggregator's answer must be to stand."""
-    return form_of(matter.read.text, verdict.votes, matter.response_format)
+    return form_of(matter.read.text, verdict.votes, matter.sampling.extra.get("response_format"))
 
 
 def standing(
@@ -185,11 +254,6 @@ def standing(
     ranked = by_reliability(matter.route, completions)
     best = sorted(ranked, key=lambda c: c.expert != verdict.leader)
     return next((c for c in best if form.lapse(c) is None), best[0])
-
-
-def to_be_written(matter: Matter, completions: Sequence[Completion]) -> Question:
-    """What whoever writes the synthesis is asked."""
-    return synthesis_question(matter.question, completions, chances(matter.route))
 
 
 def everyone_failed(failures: Sequence[Failure]) -> CoterieError:
@@ -284,10 +348,10 @@ def _written(
     reply: Callable[[Ask], Reply | None],
 ) -> Missing | Settled:
     """One expert writes the answer from all; if none can, the best vote stands."""
-    question, form = to_be_written(matter, completions), wanted_form(matter, verdict)
-    ranked = by_reliability(matter.route, completions)
-    for name in writers(matter.pool, [c.expert for c in ranked])[: matter.policy.writers]:
-        ask = Ask(name, question, AGGREGATE)
+    form = wanted_form(matter, verdict)
+    failed = [ask.expert for ask, given in heard if isinstance(counted(given), Failure)]
+    for name in to_write(matter, completions, failed):
+        ask = Ask(name, to_be_written(matter, completions, name), AGGREGATE)
         given = reply(ask)
         if given is None:
             return Missing((ask,), tuple(heard))

@@ -33,7 +33,6 @@ from orchestrator.deliberation import (
     AGGREGATE,
     ANSWER,
     Matter,
-    by_reliability,
     everyone_failed,
     judged,
     needs_writing,
@@ -41,8 +40,8 @@ from orchestrator.deliberation import (
     standing,
     substitutes,
     to_be_written,
+    to_write,
     wanted_form,
-    writers,
 )
 from orchestrator.descriptions import Embed
 from orchestrator.gathering import as_delta
@@ -192,17 +191,16 @@ async def synthesize(state: State, runtime: Context) -> State:
     inquiry, completions, verdict = state["inquiry"], state["completions"], state["verdict"]
     matter = _matter(state, runtime)
     form = wanted_form(matter, verdict)
-    asking = replace(
-        _asking(state, runtime, to_be_written(matter, completions)),
-        role=AGGREGATE,
-        form=form,
-        deadline_s=runtime.context.aggregator_s,
-    )
     stream = inquiry.stream and not form.wanted
-    ranked = by_reliability(state["route"], completions)
     told = Aggregation(verdict.reason)
-    for name in writers(state["pool"], [c.expert for c in ranked])[: matter.policy.writers]:
+    for name in to_write(matter, completions, [f.expert for f in state["failures"]]):
         runtime.stream_writer(Waiting((name,), AGGREGATE))
+        asking = replace(
+            _asking(state, runtime, to_be_written(matter, completions, name)),
+            role=AGGREGATE,
+            form=form,
+            deadline_s=runtime.context.aggregator_s,
+        )
         result = await (asking.streamed if stream else asking.whole)(name)
         if isinstance(result, Completion):
             return {
@@ -284,6 +282,7 @@ def _matter(state: State, runtime: Context) -> Matter:
         state["pool"],
         state["route"],
         runtime.context.policy,
+        sampling=state["inquiry"].sampling,
     )
 
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
 
 from aggregator.base import Vote
 from aggregator.learned import LearnedVote
-from aggregator.vote import Majority, Weighted
+from aggregator.vote import Weighted
 from aggregator.votes import plain_vote
 from coterie.errors import ConfigurationError
 from orchestrator.routing import Pool
@@ -33,25 +32,15 @@ def vote_for(pool: Pool | None, strategy: str, wanted: str | None = None) -> Vot
     return knowledge.once(("vote", name), lambda: _restored(knowledge, name))
 
 
-def aggregate_under(
-    pool: Pool, strategy: str, writers: Sequence[str], wanted: str | None = None
-) -> float:
+def aggregate_under(knowledge: Knowledge, strategy: str) -> float:
     """The agreement under which answers that differ go to the aggregator.
 
-    What the snapshot chose for the strategy, or for all others (``aggregate/STRATEGY``,
-    ``aggregate``); else the measured success at aggregating, less its spread, of the first of
-    ``writers``: a vote that is surer than that is better left alone.  0 where neither is known,
-    and where the vote (``wanted``, or the strategy's own) counts heads: its agreement is no
-    probability.  At 0 every vote stands.
+    What the snapshot chose for the strategy (``aggregate/STRATEGY``), or for all others
+    (``aggregate``); 0 where it chose nothing, or what is no number: then every vote stands.
     """
-    choices = pool.knowledge.choices
+    choices = knowledge.choices
     chosen = choices.get(f"aggregate/{strategy}") or choices.get("aggregate")
-    if chosen is not None:
-        return _threshold(pool.knowledge.name, chosen)
-    if vote_for(pool, strategy, wanted).name == Majority.name:
-        return 0.0
-    known = pool.knowledge.profile(writers[0]).aggregation if writers else None
-    return max(0.0, known.mean - known.sd) if known else 0.0
+    return _threshold(knowledge.name, chosen) if chosen else 0.0
 
 
 def _threshold(snapshot: str, chosen: str) -> float:

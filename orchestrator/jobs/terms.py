@@ -164,8 +164,8 @@ class Terms:
             route,
             self.policy,
             self.spec.vote,
-            _read_as(item),
-            manner.sampling.extra.get("response_format"),
+            read_as(item),
+            manner.sampling,
         )
 
 
@@ -179,7 +179,7 @@ def about(item: Item) -> str:
     return item.about or item.question.text
 
 
-def _read_as(item: Item) -> str:
+def read_as(item: Item) -> str:
     """What answers are read by: the options where there are some, else the question."""
     if not item.choices:
         return about(item)

@@ -37,6 +37,7 @@ def schema_format(schema: Any) -> Any:
 @pytest.mark.parametrize("text", ["", "  \n", "<think>well</think>", "well</think>\n"])
 def test_nothing_but_space_and_reasoning_is_empty(text: str) -> None:
     assert not says_something(said(text))
+    assert says_something(said(text), with_reasoning=True) == bool(text.strip())
 
 
 @pytest.mark.parametrize("name", ["tool_calls", "function_call", "refusal", "audio"])

@@ -64,7 +64,7 @@ async def both(kit: Any, strategy: str, case: Case) -> None:
         pool,
         route,
         services.policy,
-        response_format=case.response_format,
+        sampling=sampling,
     )
     stored: dict[tuple[str, str], Completion | Failure] = {}
     while isinstance(
