@@ -322,9 +322,10 @@ def deliberate(
         heard += given
         if missing := tuple(ask for ask, r in replies if r is None):
             return Missing(missing, tuple(heard))
-        completions += [r for _, r in given if isinstance(counted(r), Completion)]
+        counts = [counted(r) for _, r in given]
+        completions += [r for r in counts if isinstance(r, Completion)]
         asked = [ask.expert for ask, _ in heard]
-        failed = sum(isinstance(counted(r), Failure) for _, r in given)
+        failed = sum(isinstance(r, Failure) for r in counts)
         waiting = substitutes(route, policy, asked, failed)
         if waiting:
             continue  # hear those first

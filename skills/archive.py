@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
-Finish = Callable[[Knowledge, Sequence[StoredQuestion]], Knowledge]
-"""Adds what is chosen and fitted once for a snapshot (``choices``, ``fitted``), from its knowledge
-and the questions behind the memory's rows.  Runs in a thread."""
+Finish = Callable[[Knowledge, Sequence[StoredQuestion], Sequence[GradedAnswer]], Knowledge]
+"""Adds what is chosen and fitted once for a snapshot (``choices``, ``fitted``), from its knowledge,
+the questions behind the memory's rows, and all graded answers.  Runs in a thread."""
 
 
 def learn(questions: Sequence[StoredQuestion], answers: Sequence[GradedAnswer]) -> Knowledge:
@@ -54,7 +54,7 @@ class Archive:
         snapshots: SnapshotStore,
         reader: QuestionReader,
         *,
-        finish: Finish = lambda knowledge, questions: knowledge,
+        finish: Finish = lambda knowledge, questions, answers: knowledge,
     ) -> None:
         self.snapshots = snapshots
         self._answers = answers
@@ -138,4 +138,4 @@ class Archive:
 
     def _body(self, kept: Sequence[StoredQuestion], answers: Sequence[GradedAnswer]) -> bytes:
         questions = graded_questions(kept, answered(answers))
-        return pack(self._finish(learn(questions, answers), questions))
+        return pack(self._finish(learn(questions, answers), questions, answers))

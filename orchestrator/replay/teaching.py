@@ -15,8 +15,9 @@ import numpy as np
 
 from aggregator.learned import LearnedVote
 from coterie.errors import ConfigurationError
-from coterie.types import Expert, ExpertKind
+from coterie.types import Expert, ExpertKind, GradedAnswer
 from evals.recorded import Recording
+from orchestrator.replay import aggregating
 from orchestrator.replay.choose import Chooser
 from orchestrator.replay.cost import call_costs
 from orchestrator.replay.lesson import Lesson
@@ -47,13 +48,25 @@ class Teacher:
         self._policy = policy
         self._experts = experts
 
-    def finish(self, knowledge: Knowledge, questions: Sequence[StoredQuestion]) -> Knowledge:
+    def finish(
+        self,
+        knowledge: Knowledge,
+        questions: Sequence[StoredQuestion],
+        answers: Sequence[GradedAnswer] = (),
+    ) -> Knowledge:
         """``knowledge`` with its choices and fitted votes; as it is where there is too little.
 
-        Without choices where too few questions are common to any two experts.
+        Without choices where too few questions are common to any two experts.  ``answers`` are all
+        that were graded: those that made one answer of many tell when that is worth its call.
 
         Blocks, for a minute or two where thousands of answers are stored.
         """
+        if under := aggregating.learned(questions, answers):
+            choices = {**knowledge.choices, "aggregate": f"{under:.4f}"}
+            knowledge = replace(knowledge, choices=choices)
+        return self._voting(knowledge, questions)
+
+    def _voting(self, knowledge: Knowledge, questions: Sequence[StoredQuestion]) -> Knowledge:
         memory = knowledge.memory
         if memory is None or not _teaches(memory):
             return knowledge

@@ -260,7 +260,7 @@ async def test_an_expert_that_answers_nothing_is_replaced(kit: Any) -> None:
         found = await asked(kit, roster, stream=stream)
         assert found.answer.expert == "second"
         assert found.failures[0].code == "empty_answer"
-        assert found.usage == Usage(10, 2)
+        assert found.usage == Usage(10, 1)
 
 
 async def test_when_everybody_answers_nothing_the_caller_is_told(kit: Any) -> None:

@@ -168,7 +168,8 @@ async def test_whoever_aggregates_best_writes_though_it_was_not_asked(kit: Any) 
     engines[3].error = EngineUnavailable("d", "down")
     again = await coterie(kit, roster, Policy(most=3)).run(kit.inquiry())
     assert again.answer.expert == "b"
-    assert [f.expert for f in again.failures] == ["d"]
+    assert again.aggregation is not None
+    assert [f.expert for f in again.aggregation.failures] == ["d"]
 
 
 async def test_expert_defaults_fill_what_the_caller_left_open(kit: Any) -> None:

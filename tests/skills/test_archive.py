@@ -141,7 +141,12 @@ async def test_the_same_twice_within_a_second_is_one(rig: Rig) -> None:
 async def test_what_is_fitted_once_is_kept_with_it(rig: Rig) -> None:
     await rig.grade("a", "2", "1")
 
-    def finish(knowledge: Knowledge, questions: Sequence[StoredQuestion]) -> Knowledge:
+    def finish(
+        knowledge: Knowledge,
+        questions: Sequence[StoredQuestion],
+        answers: Sequence[GradedAnswer],
+    ) -> Knowledge:
+        assert len(answers) == 2
         assert knowledge.memory is not None
         assert [f"task/{q.item}" for q in questions] == list(knowledge.memory.items)
         return replace(knowledge, choices={"auto": "cascade"}, fitted={"vote": questions[0].text})
