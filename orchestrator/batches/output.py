@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,12 @@ def answered(batch: str, line: Line, ending: Ending, kept: Mapping[str, Kept]) -
         return None
     usage, id = usage_of(ending.result), request_id(batch, line)
     body = completion_body(
-        f"chatcmpl-{id}", int(found.at.timestamp()), line.request.model, found.reply, usage
+        f"chatcmpl-{id}",
+        int(found.at.timestamp()),
+        line.request.model,
+        found.reply,
+        usage,
+        math.fsum(c.cost_usd for c in ending.result.calls),
     )
     return Answered(_line(line, id, _response(200, id, body), None), usage)
 
