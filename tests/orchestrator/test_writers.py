@@ -84,7 +84,7 @@ def test_a_writer_is_shown_what_it_can_read(kit: Any) -> None:
     answers = [said("a", "so " * 5000 + "it ends"), said("b", "it is short")]
     whole = to_be_written(matter(roomy), answers, "a")
     cut = to_be_written(matter(small), answers, "a")
-    less = to_be_written(matter(small, max_tokens=1500), answers, "a")
+    less = to_be_written(matter(small, max_tokens=1000), answers, "a")
     assert len(whole.text) > 15_000
     assert len(less.text) < len(cut.text) < 1536 * 4
     assert all("it ends" in q.text and "it is short" in q.text for q in (whole, cut, less))
