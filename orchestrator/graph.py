@@ -160,8 +160,7 @@ async def synthesize(state: State, runtime: Context) -> State:
     inquiry, completions = state["inquiry"], state["completions"]
     ranked, matter = by_reliability(state["route"], completions), _matter(state, runtime)
     failures = state["failures"]
-    answered, failed = [c.expert for c in ranked], [f.expert for f in failures]
-    for name in writers(state["pool"], answered, state["query"].skills, failed):
+    for name in writers(matter, [c.expert for c in ranked], [f.expert for f in failures]):
         asking = _asking(state, runtime, to_be_written(matter, completions, name))
         result = await (asking.streamed if inquiry.stream else asking.whole)(name)
         if isinstance(result, Completion):
