@@ -6,6 +6,7 @@ that how it began and what it concluded stay.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -74,7 +75,7 @@ def counter_of(completions: Iterable[Completion]) -> Count:
     seen = [tokens / size for tokens, size in written if tokens and size]
     rate = max(seen) * MARGIN if seen else UNKNOWN_PER_BYTE
     rate = min(max(rate, LEAST_PER_BYTE), MOST_PER_BYTE)
-    return lambda text: -int(-_size(text) * rate // 1)
+    return lambda text: math.ceil(_size(text) * rate)
 
 
 def _written(completion: Completion) -> int:

@@ -67,6 +67,6 @@ def boundary_of(seed: int, material: Iterable[str]) -> str:
     for text in texts:
         encoded = text.encode("utf-8", "surrogatepass")
         digest.update(b"%d:" % len(encoded) + encoded)
-    while any((mark := digest.hexdigest()[:16]) in text for text in texts):
+    while any(digest.hexdigest()[:16] in text for text in texts):
         digest.update(b"again")
-    return mark
+    return digest.hexdigest()[:16]

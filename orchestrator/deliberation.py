@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 
 from aggregator.acceptance import ANY_FORM, Form, form_of, says_something
 from aggregator.base import Case, ballots_of
 from aggregator.extract import choices_of
-from aggregator.fitting import Room, counter_of
 from aggregator.synthesize import Writing, synthesis_question
 from coterie.errors import (
     ContextLengthExceeded,
@@ -30,12 +28,12 @@ from coterie.types import (
     Question,
     Route,
     Sampling,
-    SkillWeight,
     Verdict,
 )
 from orchestrator.routing import Policy, Pool, Query, chances, load_router, names
 from orchestrator.routing.outlook import outlook
 from orchestrator.voting import aggregate_under, vote_for
+from orchestrator.writers import by_aggregation, room_of
 
 Reply = Completion | Failure
 
@@ -43,10 +41,6 @@ ANSWER, AGGREGATE = "answer", "aggregate"
 
 EMPTY, FORM_DROPPED = "empty_answer", "form_dropped"
 """Codes of failures that are ours to tell: nothing was answered, or not in the wanted form."""
-
-REPLY_TOKENS, REPLY_SHARE = 1024, 0.25
-"""What is left of a writer's context for what it writes, where the request does not say: so many
-tokens, or so much of the context if that is less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,29 +140,18 @@ def by_reliability(route: Route, completions: Sequence[Completion]) -> list[Comp
 
 
 def writers(
-    pool: Pool | None,
-    experts: Sequence[str],
-    skills: Sequence[SkillWeight] = (),
-    failed: Collection[str] = (),
-) -> Sequence[str]:
-    """Who is asked to write the synthesis, in turn: the best at aggregating first.
+    matter: Matter, experts: Sequence[str], failed: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Who is asked to write the synthesis, in turn, now that ``experts`` answered.
 
-    That is whoever of the pool was measured to aggregate best where these ``skills`` are needed,
-    if it is better than all ``experts``, who answered, and not among those that ``failed``; then
-    they.  Whom nobody measured is taken to be as good as the others are on average.  Equals keep
+    The best at aggregating first, who need not be among them; where nobody was measured, they in
     the order given, which is that of answering.
     """
     experts = tuple(dict.fromkeys(experts))
-    known = _aggregating(pool, skills) if pool else {}
-    if not known:
+    if matter.pool is None:
         return experts
-    average = fmean(known.values())
-    ranked = sorted(experts, key=lambda e: -known.get(e, average))
-    outside = [e for e in known if e not in experts and e not in failed]
-    best = max(outside, key=lambda e: known[e], default=None)
-    if best is None or (ranked and known[best] <= known.get(ranked[0], average)):
-        return ranked
-    return (best, *ranked)
+    skills = matter.query.skills
+    return by_aggregation(matter.pool, matter.policy, skills, experts, failed)
 
 
 def to_write(
@@ -176,14 +159,7 @@ def to_write(
 ) -> Sequence[str]:
     """The first of the :func:`writers`: no more are tried before the best vote stands."""
     answered = [c.expert for c in by_reliability(matter.route, completions)]
-    order = writers(matter.pool, answered, matter.query.skills, failed)
-    return order[: matter.policy.writers]
-
-
-def _aggregating(pool: Pool, skills: Sequence[SkillWeight]) -> dict[str, float]:
-    """Expected success at making one answer of many, of those of whom it was measured."""
-    profiles = [pool.knowledge.profile(name) for name in pool.names]
-    return {p.expert: p.aggregating(skills) for p in profiles if p.aggregation is not None}
+    return writers(matter, answered, failed)[: matter.policy.writers]
 
 
 def to_be_written(
@@ -202,16 +178,6 @@ def to_be_written(
 
 def _member(pool: Pool | None, name: str | None) -> Expert | None:
     return next((e for e in pool.experts if e.name == name), None) if pool else None
-
-
-def room_of(expert: Expert, asked: Sampling, completions: Sequence[Completion]) -> Room | None:
-    """What the expert can be shown beside what it shall write; None where that is not known."""
-    context = expert.context_length
-    if context is None:
-        return None
-    reply = asked.over(expert.defaults).max_tokens
-    reply = reply or min(REPLY_TOKENS, int(context * REPLY_SHARE))
-    return Room(context - reply, counter_of(completions))
 
 
 def needs_writing(matter: Matter, completions: Sequence[Completion], verdict: Verdict) -> bool:

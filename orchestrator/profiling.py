@@ -13,8 +13,8 @@ from coterie.errors import CoterieError, RequestError
 from coterie.ports import Engine, Task
 from coterie.types import Completion, Question, Reading, Sampling
 from orchestrator.bench import TrialPlan, planned_trials
-from orchestrator.deliberation import room_of
 from orchestrator.roster import Roster
+from orchestrator.writers import room_of
 from skills.aggregation_profiler import AggregationProfiler
 from skills.answer_store import AnswerStore
 from skills.archive import Archive

@@ -46,6 +46,7 @@ class AggregationProfiler:
         self._store = store
         self._sampling = sampling
         self._concurrency = concurrency
+        self._asked: dict[tuple[str, str], Question] = {}
 
     async def run(
         self,
@@ -75,11 +76,14 @@ class AggregationProfiler:
             sampling=self._sampling,
             concurrency=self._concurrency,
         )
-        await profiler.run({name: engine}, task.items("val"), report)
+        items = await asyncio.to_thread(task.items, "val")
+        await profiler.run({name: engine}, items, report)
 
     def question(self, expert: str, trial: Trial) -> Question:
-        """What ``expert`` is asked in a trial."""
-        return self._prompt(expert, trial.item.question, [completion_of(a) for a in trial.outputs])
+        """What ``expert`` is asked in a trial; one object for all who are asked the same."""
+        shown = [completion_of(a) for a in trial.outputs]
+        made = self._prompt(expert, trial.item.question, shown)
+        return self._asked.setdefault((trial.id, made.text), made)
 
     def grade(self, trial: Trial, output: str) -> Grade:
         """Whether ``output`` is right, by the rule of the question it is about."""

@@ -35,8 +35,16 @@ async def bench(service: Any, kit: Any) -> Any:
     ]
     store = AnswerStore(service.parts.database)
     await store.save_answers(graded)
+    reader = service.parts.profiling.reader
     questions = [
-        StoredQuestion("demo", item.id, item.question.text, skills=ALGEBRA if n < 2 else LAW)
+        StoredQuestion(
+            "demo",
+            item.id,
+            item.question.text,
+            skills=ALGEBRA if n < 2 else LAW,
+            encoder=reader.encoder,
+            taxonomy=reader.taxonomy,
+        )
         for n, item in enumerate(ITEMS)
     ]
     await store.save_questions(questions)
@@ -124,11 +132,9 @@ async def test_an_expert_is_shown_what_its_context_holds(bench: Any) -> None:
     await AnswerStore(bench.parts.database).save_answers(answers)
     entry = {"name": "small", "kind": "openai", "model": "m", "endpoint": "http://127.0.0.1:9"}
     bench.fleet.engines["small"] = type(bench.fleet.engines["good"])("small", "41")
-    await bench.http.post(
-        "/admin/experts?verify=false",
-        json={**entry, "context_length": 2048},
-        headers=bench.admin,
-    )
+    entry = {**entry, "model": "tiny", "context_length": 2048}
+    added = await bench.http.post("/admin/experts?verify=false", json=entry, headers=bench.admin)
+    assert added.status_code < 300, added.text
     await asked(bench, experts=["good", "small"])
     shown = {n: max(map(_size, bench.fleet.engines[n].asked)) for n in ("good", "small")}
     assert shown["good"] > 27_000

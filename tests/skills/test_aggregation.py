@@ -185,8 +185,11 @@ def test_a_skill_with_few_trials_stays_near_the_rate_over_all() -> None:
         weights = (SkillWeight(skill, 1.0, 1.0),)
         return replace(answer(expert, n, correct), task="aggregation/sums", skills=weights)
 
-    often = [trial(e, n, "algebra", e == "a") for n in range(40) for e in "ab"]
-    once = [trial("a", 40, "geometry", False), trial("b", 40, "geometry", True)]
+    often = [
+        trial(e, n, f"skill-{n % 4}", (n % 5 > 0) == (e == "a")) for n in range(80) for e in "ab"
+    ]
+    once = [trial("a", 80, "geometry", False), trial("b", 80, "geometry", True)]
     found = {p.expert: p for p in profiles_of([*often, *once])}
-    assert found["a"].aggregation_skills["geometry"].mean > 0.5
-    assert found["b"].aggregation_skills["geometry"].mean < 0.5
+    good, poor = (found[e].aggregation_skills["geometry"].mean for e in "ab")
+    assert good > 0.5 > poor
+    assert found["a"].aggregation_skills["skill-0"].mean > good

@@ -52,7 +52,7 @@ async def test_each_writer_is_shown_what_it_can_read(world: Any) -> None:
         for n, p in world.knowledge.profiles.items()
     ]
     world.knowledge = Knowledge.of(profiles, name="made-up")
-    world.experts["ann"] = world.expert("ann", context_length=1000)
+    world.experts["ann"] = world.expert("ann", context_length=800)
     world.engines["ann"].refuses = "<answer"
     job = await world.add(strategy="all")
     assert await world.run(job) is JobState.DONE
