@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypedDict, cast
 
 import numpy as np
@@ -44,6 +43,7 @@ from orchestrator.deliberation import (
     wanted_form,
 )
 from orchestrator.descriptions import Embed
+from orchestrator.feed import Emit, Feed
 from orchestrator.gathering import as_delta
 from orchestrator.holders import Holders
 from orchestrator.inquiry import (
@@ -51,7 +51,6 @@ from orchestrator.inquiry import (
     Call,
     Delta,
     Event,
-    Finished,
     Inquiry,
     Outcome,
     Routed,
@@ -69,7 +68,7 @@ class Services:
     """What the nodes work with.
 
     ``aggregator_s``: how long whoever writes the answer from all may take, streamed until it begins
-    to; None leaves that to its engine.
+    to; None leaves that to its engine.  ``emit`` is each run's own.
     """
 
     inference: SkillInference
@@ -78,6 +77,7 @@ class Services:
     holders: Holders = field(default_factory=Holders)
     embed: Embed | None = None
     aggregator_s: float | None = None
+    emit: Emit = lambda event: None
 
 
 class State(TypedDict, total=False):
@@ -132,7 +132,7 @@ async def infer(state: State, runtime: Context) -> State:
 async def route(state: State, runtime: Context) -> State:
     """Who is asked first, and who would follow."""
     pool, decided = await decide(state["inquiry"], state["query"], runtime.context)
-    runtime.stream_writer(Routed(decided, sum(state["steps_ms"].values())))
+    runtime.context.emit(Routed(decided, sum(state["steps_ms"].values())))
     return {
         "pool": pool,
         "route": decided,
@@ -147,7 +147,7 @@ async def ask(state: State, runtime: Context) -> State:
     """Puts the question to everyone waiting, in parallel; a failure is an entry, not an end."""
     waiting, asking = state["waiting"], _asking(state, runtime)
     stream = _may_stream(state)
-    runtime.stream_writer(Waiting(waiting, ANSWER))
+    runtime.context.emit(Waiting(waiting, ANSWER))
     if len(waiting) == 1:
         results = [await (asking.streamed if stream else asking.whole)(waiting[0])]
     else:
@@ -194,7 +194,7 @@ async def synthesize(state: State, runtime: Context) -> State:
     stream = inquiry.stream and not form.wanted
     told = Aggregation(verdict.reason)
     for name in to_write(matter, completions, [f.expert for f in state["failures"]]):
-        runtime.stream_writer(Waiting((name,), AGGREGATE))
+        runtime.context.emit(Waiting((name,), AGGREGATE))
         asking = replace(
             _asking(state, runtime, to_be_written(matter, completions, name)),
             role=AGGREGATE,
@@ -223,8 +223,8 @@ async def answer(state: State, runtime: Context) -> State:
     )
     if state["inquiry"].stream and not state.get("streamed"):
         whole = Chunk(text=found.text, delta=as_delta(found.message))
-        runtime.stream_writer(Delta(found.expert, whole))
-        runtime.stream_writer(Delta(found.expert, Chunk(finish_reason=found.finish_reason)))
+        runtime.context.emit(Delta(found.expert, whole))
+        runtime.context.emit(Delta(found.expert, Chunk(finish_reason=found.finish_reason)))
     runtime.context.holders.keep(state["inquiry"].question, found.expert, found.text)
     return {"answer": found}
 
@@ -289,7 +289,7 @@ def _matter(state: State, runtime: Context) -> Matter:
 def _asking(state: State, runtime: Context, question: Question | None = None) -> Asking:
     inquiry = state["inquiry"]
     return Asking(
-        runtime.context.roster, inquiry, question or inquiry.question, runtime.stream_writer
+        runtime.context.roster, inquiry, question or inquiry.question, runtime.context.emit
     )
 
 
@@ -314,43 +314,26 @@ class Coterie:
         # A round is two steps, and there are no more rounds than experts that may be asked.
         return {"recursion_limit": 10 + 4 * self.services.policy.most}
 
-    async def run(
-        self, inquiry: Inquiry, watch: Callable[[Event], None] = lambda event: None
-    ) -> Outcome:
-        """Answers the inquiry; ``watch`` is told what happens on the way.
+    async def run(self, inquiry: Inquiry, emit: Emit = lambda event: None) -> Outcome:
+        """Answers the inquiry; ``emit`` is told on the way: Routed, then Waiting, Calls and Deltas.
 
         Raises UnknownModel, ContextLengthExceeded, NoExpertAvailable, NothingAnswered, and for an
         expert asked by name its EngineError.
         """
-        async with aclosing(self.stream(inquiry)) as events:
-            async for event in events:
-                watch(event)
-                if isinstance(event, Finished):
-                    return event.outcome
-        raise AssertionError("a run ends with Finished")
-
-    async def stream(self, inquiry: Inquiry) -> AsyncGenerator[Event, None]:
-        """The same as events: Routed; Waiting, Calls and Deltas; Finished.
-
-        Closing it stops the asking.
-        """
-        state: Any = {}
         calls: list[Call] = []
-        graph = self._graph.astream(
-            {"inquiry": inquiry},
-            self._config,
-            context=self.services,
-            stream_mode=["custom", "values"],
-        )
-        async with aclosing(graph) as updates:
-            async for mode, update in updates:
-                if mode == "values":
-                    state = update
-                    continue
-                if isinstance(update, Call):
-                    calls.append(update)
-                yield cast("Event", update)
-        yield Finished(_outcome(state, tuple(calls)))
+
+        def tell(event: Event) -> None:
+            if isinstance(event, Call):
+                calls.append(event)
+            emit(event)
+
+        services = replace(self.services, emit=tell)
+        state = await self._graph.ainvoke({"inquiry": inquiry}, self._config, context=services)
+        return _outcome(cast("State", state), tuple(calls))
+
+    def stream(self, inquiry: Inquiry) -> Feed:
+        """The same as events, which end with Finished.  Closing it stops the asking."""
+        return Feed(partial(self.run, inquiry))
 
 
 def _compile() -> Any:

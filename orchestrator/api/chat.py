@@ -15,7 +15,6 @@ from fastapi.responses import JSONResponse
 from coterie.errors import CoterieError, UnknownModel
 from coterie.types import Route
 from orchestrator.api.deps import CallerGone, EventStream, ForChat, while_connected
-from orchestrator.api.feed import Feed
 from orchestrator.api.story import Story
 from orchestrator.graph import decide, query_of
 from orchestrator.inquiry import Delta, Event, Finished, Inquiry
@@ -130,7 +129,7 @@ class Conversation:
         )
         self._every_s = parts.settings.stream_comment_s
         self._story = Story(inquiry, parts.traces)
-        self._feed = Feed(parts.coterie.stream(inquiry))
+        self._feed = parts.coterie.stream(inquiry)
         self._begun = False
 
     async def respond(self, request: Request) -> Response:
