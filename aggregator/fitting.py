@@ -6,11 +6,8 @@ that how it began and what it concluded stay.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from coterie.types import Completion
 
 Count = Callable[[str], int]
 """How many tokens a text is; never fewer for a longer text that begins or ends alike."""
@@ -20,11 +17,6 @@ HEAD = 0.25
 
 LEAST = 96
 """Fewer tokens of an answer are not worth showing."""
-
-MOST_PER_BYTE = 1.0
-"""A tokenizer that falls back on bytes makes no more tokens than a text has bytes."""
-
-LEAST_PER_BYTE, UNKNOWN_PER_BYTE, MARGIN = 0.3, 0.5, 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,29 +57,6 @@ def how_many(texts: Sequence[str], room: int, count: Count, frame: int) -> int:
     return len(texts)
 
 
-def counter_of(completions: Iterable[Completion]) -> Count:
-    """Counts as the densest of ``completions`` was counted, and a quarter more.
-
-    What a text of this language and kind takes is known from the engines that wrote it, and nobody
-    need be asked; whoever reads may have another tokenizer, so it errs on the side of too many.
-    """
-    written = [(c.usage.completion_tokens, _written(c)) for c in completions]
-    seen = [tokens / size for tokens, size in written if tokens and size]
-    rate = max(seen) * MARGIN if seen else UNKNOWN_PER_BYTE
-    rate = min(max(rate, LEAST_PER_BYTE), MOST_PER_BYTE)
-    return lambda text: math.ceil(_size(text) * rate)
-
-
-def _written(completion: Completion) -> int:
-    """Bytes of all that was written, reasoning that is kept apart from the text included."""
-    apart = (completion.message.get(name) for name in ("reasoning", "reasoning_content"))
-    return _size(completion.text) + max(_size(r) if isinstance(r, str) else 0 for r in apart)
-
-
-def _size(text: str) -> int:
-    return len(text.encode("utf-8", "surrogatepass"))
-
-
 def _share(sizes: Sequence[int], room: int) -> int:
     """The largest share so that all of ``sizes``, none larger than it, fit into ``room``."""
     left = room
@@ -113,7 +82,10 @@ def _cut(text: str, most: int, count: Count) -> Fitted:
 
 def _longest(text: str, most: int, count: Count) -> int:
     """How many characters of the beginning of ``text`` are ``most`` tokens or fewer."""
-    low, high = 0, len(text)
+    low, high = 0, max(most, 1)
+    while high < len(text) and count(text[:high]) <= most:  # no more is counted than is needed
+        low, high = high, 2 * high
+    high = min(high, len(text))
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if count(text[:middle]) <= most else (low, middle - 1)
