@@ -18,6 +18,9 @@ HEAD = 0.25
 LEAST = 96
 """Fewer tokens of an answer are not worth showing."""
 
+LONG_ENOUGH = 4000
+"""Characters of a text that are :data:`LEAST` tokens, whatever they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Room:
@@ -40,8 +43,9 @@ def fitted(texts: Sequence[str], room: int, count: Count) -> list[Fitted]:
 
     Each keeps at least :data:`LEAST` tokens, whatever the room.
     """
-    share = max(_share([count(t) for t in texts], room), LEAST)
-    return [_cut(text, share, count) for text in texts]
+    sizes = [count(text) for text in texts]
+    share = max(_share(sizes, room), LEAST)
+    return [_cut(text, size, share, count) for text, size in zip(texts, sizes, strict=True)]
 
 
 def how_many(texts: Sequence[str], room: int, count: Count, frame: int) -> int:
@@ -51,7 +55,7 @@ def how_many(texts: Sequence[str], room: int, count: Count, frame: int) -> int:
     """
     left = room
     for n, text in enumerate(texts):
-        left -= min(count(text), LEAST) + frame
+        left -= min(count(text[:LONG_ENOUGH]), LEAST) + frame
         if left < 0:
             return max(n, 1)
     return len(texts)
@@ -67,26 +71,20 @@ def _share(sizes: Sequence[int], room: int) -> int:
     return max(sizes, default=0)
 
 
-def _cut(text: str, most: int, count: Count) -> Fitted:
-    size = count(text)
+def _cut(text: str, size: int, most: int, count: Count) -> Fitted:
     if size <= most:
         return Fitted(text)
     mark = "\n[… about {} tokens of this answer are left out here …]\n"
     room = max(most - count(mark.format(size)), 1)
-    head = text[: _longest(text, int(room * HEAD), count)]
-    rest = room - count(head)
-    tail = text[len(text) - _longest(text[::-1], rest, lambda t: count(t[::-1])) :]
+    head = _beginning(text, size, int(room * HEAD), count)
+    tail = _beginning(text[::-1], size, room - count(head), lambda t: count(t[::-1]))[::-1]
     missing = max(size - count(head) - count(tail), 1)
     return Fitted(f"{head.rstrip()}{mark.format(missing)}{tail.lstrip()}", missing)
 
 
-def _longest(text: str, most: int, count: Count) -> int:
-    """How many characters of the beginning of ``text`` are ``most`` tokens or fewer."""
-    low, high = 0, max(most, 1)
-    while high < len(text) and count(text[:high]) <= most:  # no more is counted than is needed
-        low, high = high, 2 * high
-    high = min(high, len(text))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if count(text[:middle]) <= most else (low, middle - 1)
-    return low
+def _beginning(text: str, size: int, most: int, count: Count) -> str:
+    """A beginning of ``text``, which is ``size`` tokens, that is ``most`` or little fewer."""
+    n = len(text) * most // size
+    while n and (found := count(text[:n])) > most:
+        n = min(n * most // found, n * 19 // 20)
+    return text[:n]

@@ -38,9 +38,11 @@ def test_tokens_are_counted_as_those_who_wrote_counted(
     [
         ("", 0),
         ("extraordinarily", 3),
+        ("camelCase", 2),
         ("1234", 4),
         ("x = a[1];", 7),
         ("a\n\n\nb", 3),
+        ("a" + " " * 80 + "b", 12),
         ("你好", 3),
         ("\ud800", 2),
     ],
