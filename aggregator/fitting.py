@@ -6,11 +6,8 @@ that how it began and what it concluded stay.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from coterie.types import Completion
 
 Count = Callable[[str], int]
 """How many tokens a text is; never fewer for a longer text that begins or ends alike."""
@@ -21,10 +18,8 @@ HEAD = 0.25
 LEAST = 96
 """Fewer tokens of an answer are not worth showing."""
 
-MOST_PER_BYTE = 1.0
-"""A tokenizer that falls back on bytes makes no more tokens than a text has bytes."""
-
-LEAST_PER_BYTE, UNKNOWN_PER_BYTE, MARGIN = 0.3, 0.5, 1.25
+LONG_ENOUGH = 4000
+"""Characters of a text that are :data:`LEAST` tokens, whatever they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +43,9 @@ def fitted(texts: Sequence[str], room: int, count: Count) -> list[Fitted]:
 
     Each keeps at least :data:`LEAST` tokens, whatever the room.
     """
-    share = max(_share([count(t) for t in texts], room), LEAST)
-    return [_cut(text, share, count) for text in texts]
+    sizes = [count(text) for text in texts]
+    share = max(_share(sizes, room), LEAST)
+    return [_cut(text, size, share, count) for text, size in zip(texts, sizes, strict=True)]
 
 
 def how_many(texts: Sequence[str], room: int, count: Count, frame: int) -> int:
@@ -59,33 +55,10 @@ def how_many(texts: Sequence[str], room: int, count: Count, frame: int) -> int:
     """
     left = room
     for n, text in enumerate(texts):
-        left -= min(count(text), LEAST) + frame
+        left -= min(count(text[:LONG_ENOUGH]), LEAST) + frame
         if left < 0:
             return max(n, 1)
     return len(texts)
-
-
-def counter_of(completions: Iterable[Completion]) -> Count:
-    """Counts as the densest of ``completions`` was counted, and a quarter more.
-
-    What a text of this language and kind takes is known from the engines that wrote it, and nobody
-    need be asked; whoever reads may have another tokenizer, so it errs on the side of too many.
-    """
-    written = [(c.usage.completion_tokens, _written(c)) for c in completions]
-    seen = [tokens / size for tokens, size in written if tokens and size]
-    rate = max(seen) * MARGIN if seen else UNKNOWN_PER_BYTE
-    rate = min(max(rate, LEAST_PER_BYTE), MOST_PER_BYTE)
-    return lambda text: math.ceil(_size(text) * rate)
-
-
-def _written(completion: Completion) -> int:
-    """Bytes of all that was written, reasoning that is kept apart from the text included."""
-    apart = (completion.message.get(name) for name in ("reasoning", "reasoning_content"))
-    return _size(completion.text) + max(_size(r) if isinstance(r, str) else 0 for r in apart)
-
-
-def _size(text: str) -> int:
-    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _share(sizes: Sequence[int], room: int) -> int:
@@ -98,23 +71,20 @@ def _share(sizes: Sequence[int], room: int) -> int:
     return max(sizes, default=0)
 
 
-def _cut(text: str, most: int, count: Count) -> Fitted:
-    size = count(text)
+def _cut(text: str, size: int, most: int, count: Count) -> Fitted:
     if size <= most:
         return Fitted(text)
     mark = "\n[… about {} tokens of this answer are left out here …]\n"
     room = max(most - count(mark.format(size)), 1)
-    head = text[: _longest(text, int(room * HEAD), count)]
-    rest = room - count(head)
-    tail = text[len(text) - _longest(text[::-1], rest, lambda t: count(t[::-1])) :]
+    head = _beginning(text, size, int(room * HEAD), count)
+    tail = _beginning(text[::-1], size, room - count(head), lambda t: count(t[::-1]))[::-1]
     missing = max(size - count(head) - count(tail), 1)
     return Fitted(f"{head.rstrip()}{mark.format(missing)}{tail.lstrip()}", missing)
 
 
-def _longest(text: str, most: int, count: Count) -> int:
-    """How many characters of the beginning of ``text`` are ``most`` tokens or fewer."""
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if count(text[:middle]) <= most else (low, middle - 1)
-    return low
+def _beginning(text: str, size: int, most: int, count: Count) -> str:
+    """A beginning of ``text``, which is ``size`` tokens, that is ``most`` or little fewer."""
+    n = len(text) * most // size
+    while n and (found := count(text[:n])) > most:
+        n = min(n * most // found, n * 19 // 20)
+    return text[:n]

@@ -35,12 +35,13 @@ _BRACKETED = (
     r"IMG|IMG_BREAK|IMG_END|PREFIX|MIDDLE|SUFFIX|THINK"
 )
 _STRUCTURE = re.compile(
-    r"[<＜](?=[|｜][^<>＜＞\s]{1,64}[|｜][>＞])"  # <|im_start|>, <｜User｜>
-    rf"|<(?=/?(?:{_NAMES})>)"  # </s>, <start_of_turn>
-    r"|<(?=</?SYS>>)"
-    r"|\[(?=\|[^\[\]\s]{1,64}\|\])"  # [|user|]
-    rf"|\[(?=/?(?:{_BRACKETED})\])"  # [/INST]
-    r"|<(?=/?(?:answer|request)\b)",  # our own
+    r"[<＜\[](?:"  # one set of characters to look for: the rest is tried where one stands
+    r"(?<=[<＜])(?=[|｜][^<>＜＞\s]{1,64}[|｜][>＞])"  # <|im_start|>, <｜User｜>
+    rf"|(?<=<)(?=/?(?:{_NAMES})>|</?SYS>>)"  # </s>, <start_of_turn>, <<SYS>>
+    r"|(?<=<)(?=/?(?:answer|request)\b)"  # our own
+    r"|(?<=\[)(?=\|[^\[\]\s]{1,64}\|\])"  # [|user|]
+    rf"|(?<=\[)(?=/?(?:{_BRACKETED})\])"  # [/INST]
+    r")",
     re.IGNORECASE,
 )
 

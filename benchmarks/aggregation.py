@@ -1,6 +1,9 @@
 """What simple rules make of recorded answers in the aggregators' trials, and how long prompts get.
 
     COTERIE_RECORDED=DIR python benchmarks/aggregation.py [--seed 0 --limit 2000 --models a,b]
+        [--tokenizer tokenizer.json]
+
+With a tokenizer it also tells how far the estimate of tokens is from what that one makes.
 
 Trials are made as `coterie aggregator bench` makes them, of recorded outputs to MMLU-Pro's
 validation questions; nobody is asked.  Needs ``coterie[replay]``.
@@ -14,8 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aggregator.fitting import Room, counter_of
+import numpy as np
+
+from aggregator.fitting import Room
 from aggregator.synthesize import Writing, merging_question
+from aggregator.token_estimate import counter_of
 from coterie.types import GradedAnswer, Item, Question, Reading, SkillWeight, Usage
 from evals.recorded import Recording, load_recording
 from orchestrator.bench import bench_of
@@ -38,6 +44,7 @@ def main() -> None:
     parser.add_argument("--models", default=SMALL)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tokenizer", type=Path, help="a Hugging Face tokenizer.json")
     args = parser.parse_args()
     folder = Path(os.environ["COTERIE_RECORDED"])
     recording = load_recording(folder, benchmark=TASK, experts=args.models.split(","))
@@ -50,6 +57,8 @@ def main() -> None:
         print(f"{rule.name:22} all {rule.all}; some right {rule.mixed}")
     for context in CONTEXTS:
         print(f"context {context}: {cut(trials, context):.1%} of prompts with a shortened answer")
+    if args.tokenizer:
+        print(f"tokens, estimated / counted: {estimated(trials, args.tokenizer)}")
 
 
 def read(recording: Recording) -> tuple[list[Item], list[StoredQuestion]]:
@@ -111,6 +120,19 @@ def cut(trials: Sequence[Trial], context: int) -> float:
         prompt = merging_question(trial.item.question, shown, writing=Writing(room))
         shortened += "shortened by about" in prompt.text
     return shortened / len(trials)
+
+
+def estimated(trials: Sequence[Trial], tokenizer: Path) -> str:
+    """Quantiles of how many times the counted tokens of a prompt the estimate is."""
+    from tokenizers import Tokenizer
+
+    counted, found = Tokenizer.from_file(str(tokenizer)), []
+    for trial in trials:
+        shown = [completion_of(a) for a in trial.outputs]
+        text = merging_question(trial.item.question, shown).text
+        found.append(counter_of(shown)(text) / len(counted.encode(text).ids))
+    at = (0, 0.01, 0.5, 0.99, 1)
+    return ", ".join(f"{q:g}: {v:.2f}" for q, v in zip(at, np.quantile(found, at), strict=True))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from statistics import fmean
 
-from aggregator.fitting import Room, counter_of
+from aggregator.fitting import Room
+from aggregator.token_estimate import counter_of
 from coterie.types import Completion, Expert, Sampling, SkillWeight
 from orchestrator.routing import Policy, Pool
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.fitting import LEAST, counter_of, fitted, how_many
-from coterie.types import Completion, Usage
+from aggregator.fitting import LEAST, fitted, how_many
 
 SIZES = st.lists(st.integers(0, 2000), min_size=1, max_size=6)
 
@@ -51,22 +49,12 @@ def test_how_many_have_room_for_what_is_worth_showing() -> None:
     assert how_many(texts, 0, len, 10) == 1
 
 
-def wrote(text: str, tokens: int, **message: str) -> Completion:
-    return Completion("a", text, "stop", Usage(1, tokens), 0.0, message)
+def test_no_more_is_counted_of_a_huge_text_than_is_needed() -> None:
+    counted = []
 
+    def count(text: str) -> int:
+        counted.append(len(text))
+        return len(text)
 
-@pytest.mark.parametrize(
-    ("completions", "tokens"),
-    [
-        ([], 50),
-        ([wrote("x" * 100, 20)], 30),  # never under 0.3 a byte
-        ([wrote("x" * 100, 20), wrote("x" * 100, 40)], 50),  # the densest, and a quarter
-        ([wrote("x" * 100, 5000)], 100),  # no tokenizer makes more than bytes
-        ([wrote("x" * 100, 400, reasoning_content="x" * 900)], 50),
-        ([wrote("x" * 100, 0)], 50),
-    ],
-)
-def test_tokens_are_counted_as_those_who_wrote_counted(
-    completions: list[Completion], tokens: int
-) -> None:
-    assert counter_of(completions)("y" * 100) == tokens
+    fitted([text_of(1_000_000)], 300, count)
+    assert sum(n for n in counted if n < 1_000_000) < 20_000
