@@ -185,7 +185,8 @@ class JobStore:
             statement = update(JobRow).where(JobRow.id == id, over).values(**values)
             if (await session.execute(statement.returning(JobRow.id))).first():
                 again = update(_ITEMS).where(parked)
-                await session.execute(again.values(stage=ROUTED, error=None, result=None))
+                blank = {"error": None, "result": None, "refusal": None}
+                await session.execute(again.values(stage=ROUTED, **blank))
         return await self.get(id)
 
     @reaching

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from coterie.types import Completion, Question, Sampling
+from coterie.types import Completion, Failure, Question, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +141,9 @@ class Units(Protocol):
     async def complete(self, key: str, completion: Completion) -> None:
         """Keeps the completion; the first one stays, whoever brings another."""
 
-    async def fail(self, key: str, error: str, *, final: bool = False) -> bool:
+    async def fail(self, key: str, failure: Failure, *, final: bool = False) -> bool:
         """Counts a failed try; true if that was the last one and the unit is now parked.
 
-        A ``final`` failure parks it at once: to try again would be no use.
+        The last ``failure`` is kept.  A ``final`` one parks it at once: to try again would be no
+        use.
         """

@@ -81,7 +81,7 @@ async def test_what_experts_refuse_is_in_the_error_file(batches: Any, line: Any)
     assert (batch.request_counts.completed, batch.request_counts.failed) == (1, 1)
     [failed] = await batches.lines(batch.error_file_id)
     assert (failed["custom_id"], failed["error"]) == ("1", None)
-    assert failed["response"]["status_code"] == 503
+    assert failed["response"]["status_code"] == 400
     assert "will not read that" in failed["response"]["body"]["error"]["message"]
     assert [f["custom_id"] for f in await batches.lines(batch.output_file_id)] == ["2"]
 
