@@ -66,6 +66,7 @@ def job_service(
         Descriptions(embed).of,
         partial(_load, settings, special or {}),
         tally,
+        embed=embed,
     )
     return JobService(ground, here.run if here else None)
 

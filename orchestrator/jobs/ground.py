@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from coterie.clock import SystemClock
 from coterie.ports import Clock, Task
 from coterie.types import Expert
+from orchestrator.descriptions import Embed
 from orchestrator.jobs.item_store import ItemStore
 from orchestrator.jobs.job import JobSpec
 from orchestrator.jobs.store import JobStore
@@ -49,7 +50,8 @@ class Ground:
     """The ground jobs stand on.
 
     ``known`` gives the registry's experts as they are now; ``knowledge`` the snapshot of a name, or
-    the active one for None; ``describe`` the vectors of experts' descriptions.
+    the active one for None; ``describe`` the vectors of experts' descriptions, and ``embed`` those
+    of any text, where there is an encoder.
     """
 
     jobs: JobStore
@@ -64,3 +66,4 @@ class Ground:
     load_task: Callable[[JobSpec], Awaitable[Task]]
     tally: Tally = field(default_factory=Tally)
     clock: Clock = field(default_factory=SystemClock)
+    embed: Embed | None = None

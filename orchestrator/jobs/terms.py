@@ -130,6 +130,11 @@ class Terms:
         """How the item is asked: its strategy, expert and sampling."""
         return item if isinstance(item, OwnItem) else self.spec
 
+    def strategy(self, item: Item) -> str:
+        """Whose strategy decides on the item; "" where an expert is asked for by name."""
+        manner = self.manner(item)
+        return "" if manner.expert else manner.strategy
+
     def sampling(self, expert: str, item: Item) -> tuple[Sampling, str]:
         """How the expert answers this item; and the same as canonical JSON."""
         plain, text = self._sampling(expert, item)
@@ -169,6 +174,11 @@ def experts_of(fixed: Mapping[str, Any]) -> Sequence[Expert]:
 def about(item: Item) -> str:
     """The question alone."""
     return item.about or item.question.text
+
+
+def asking(item: Item) -> Question:
+    """What says what is asked for: the question alone, or the whole prompt where it is no more."""
+    return Question.of(item.about) if item.about else item.question
 
 
 def _read_as(item: Item) -> str:

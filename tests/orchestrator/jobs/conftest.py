@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ from coterie.types import (
     Usage,
 )
 from evals.results import ItemResult
+from orchestrator.descriptions import Descriptions, Embed
 from orchestrator.embedded import EmbeddedWorker
 from orchestrator.jobs.ground import Ground
 from orchestrator.jobs.item_store import ItemStore
@@ -163,7 +164,8 @@ class World:
     task: ColourTask
     knowledge: Knowledge
     policy: Policy = field(default_factory=Policy)
-    inference: ByLength = field(default_factory=ByLength)
+    inference: Any = field(default_factory=ByLength)
+    embed: Embed | None = None
     pace: Pace = QUICK
     tries: int = 2
     enabled: bool = True
@@ -185,9 +187,6 @@ class World:
             assert name in (None, self.knowledge.name)
             return self.knowledge
 
-        async def describe(experts: Sequence[Expert]) -> Mapping[str, Any]:
-            return {}
-
         return Ground(
             self.jobs,
             self.items,
@@ -197,8 +196,9 @@ class World:
             self.policy,
             lambda: self.experts,
             knowledge,
-            describe,
+            Descriptions(self.embed).of,
             self.load_task,
+            embed=self.embed,
         )
 
     def engine(self, name: str) -> Rules:
