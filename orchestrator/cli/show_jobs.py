@@ -74,6 +74,8 @@ def summary(progress: Any) -> str:
         told.append(f"{progress.parked} parked")
     if progress.tokens_per_s:
         told.append(f"{progress.tokens_per_s:,.0f} tokens/s")
+    if progress.unserved:
+        told.append(f"nobody serves {', '.join(progress.unserved)}")
     if progress.left_s is not None:
         told.append(f"about {_duration(progress.left_s)} left")
     return ", ".join(told)
@@ -108,6 +110,8 @@ def job(found: Any) -> None:
     if progress is None:
         return
     show.console.print(summary(progress), markup=False, highlight=False)
+    for name, why in progress.unserved.items():
+        show.console.print(f"expert {name!r}: {why}", markup=False, soft_wrap=True)
     rows = [(n, f"{s.done}", f"{s.total}") for n, s in progress.stages.items()]
     show.table("Stages", ("stage", "done", "of"), rows)
     experts(progress)

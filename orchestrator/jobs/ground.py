@@ -19,7 +19,7 @@ from orchestrator.jobs.job import JobSpec
 from orchestrator.jobs.store import JobStore
 from orchestrator.jobs.unit_store import UnitStore
 from orchestrator.routing import Policy
-from orchestrator.scheduling.work import Batch, Depth
+from orchestrator.scheduling.work import Batch, Depth, WorkerState
 from skills.infer import SkillInference
 from skills.knowledge import Knowledge
 
@@ -30,6 +30,8 @@ class Publishing(Protocol):
     async def publish(self, batches: Sequence[Batch]) -> None: ...
 
     async def depths(self) -> Mapping[str, Depth]: ...
+
+    async def workers(self) -> Sequence[WorkerState]: ...
 
 
 @dataclass(slots=True)

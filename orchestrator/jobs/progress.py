@@ -40,7 +40,8 @@ class JobProgress:
     without an answer.  ``tokens_per_s`` are generated now; ``left_s`` is the estimated time left,
     None where nothing can be told yet.  ``seconds`` are by what was done: annotate, generate
     (waiting for answers), aggregate (votes and grading), load (of engines, a part of generate);
-    ``loads`` are by expert.
+    ``loads`` are by expert.  ``unserved`` says of experts whose work nobody does why that is so,
+    and what to do.
     """
 
     id: str
@@ -56,6 +57,7 @@ class JobProgress:
     seconds: Mapping[str, float] = field(default_factory=dict)
     loads: Mapping[str, int] = field(default_factory=dict)
     error: str | None = None
+    unserved: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> JobProgress:

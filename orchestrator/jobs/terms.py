@@ -105,16 +105,31 @@ class Terms:
         revisions = {name: revision(experts[name], experts) for name in pool.names}
         return cls(spec, pool, policy, experts, revisions, secret)
 
+    def gone(self, current: Mapping[str, Expert]) -> dict[str, str]:
+        """The experts that nobody can ask any more, and what became of each."""
+        found = {name: current.get(name) for name in self.pool.names}
+        return {
+            name: "disabled" if now else "removed"
+            for name, now in found.items()
+            if now is None or not now.enabled
+        }
+
     def check(self, current: Mapping[str, Expert]) -> None:
-        """Raises :class:`JobError` unless the experts still are what they were."""
+        """Raises :class:`JobError` if an expert has become another one, or nobody is left to ask.
+
+        Those that are gone fail what they are asked, and others answer instead.
+        """
+        gone = self.gone(current)
+        if len(gone) == len(self.pool.names):
+            raise JobError(
+                f"{', '.join(f'expert {name!r} was {what}' for name, what in gone.items())} since "
+                "the job began, and nobody is left to be asked: bring them back and resume the "
+                "job, or start another one (what was answered is reused)"
+            )
         for name in self.pool.names:
             now = current.get(name)
-            if now is None or not now.enabled:
-                state = "disabled" if now else "removed"
-                raise JobError(
-                    f"expert {name!r} was {state} since the job began: bring it back and resume "
-                    "the job, or start another one without it (what was answered is reused)"
-                )
+            if now is None or name in gone:
+                continue
             base = self.experts[name].base
             same = now == self.experts[name] and current.get(base or "") == self.experts.get(
                 base or ""

@@ -223,6 +223,20 @@ class UnitStore:
                 gone = delete(_UNITS).where(_UNITS.c.batch.in_(part), OPEN)
                 await session.execute(gone)
 
+    @reaching
+    async def give_up(self, ids: Sequence[str], failure: Failure) -> None:
+        """Parks the open units of the batches ``ids``: their expert is never to answer them."""
+        values = {
+            # Nothing of the question is in it, so that it need not be sealed where that is.
+            "error": failure.error,
+            "failed_as": record.failure_record(failure, sealed=False),
+            "parked_at": utcnow(),
+        }
+        async with self._database.transaction() as session:
+            for part in _parts(ids):
+                open_ones = update(_UNITS).where(_UNITS.c.batch.in_(part), OPEN)
+                await session.execute(open_ones.values(**values))
+
     # --- writing --------------------------------------------------------------------------------
 
     async def _write(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -273,6 +274,20 @@ def make_world(database: Database, home: Path, **fields: Any) -> World:
 def new_world(sqlite_database: Database, tmp_path: Path) -> MakeWorld:
     """Makes worlds over one SQLite database."""
     return lambda **fields: make_world(sqlite_database, tmp_path, **fields)
+
+
+@pytest.fixture
+def other_url(_migrated_file: Path, tmp_path: Path) -> str:
+    """Another database."""
+    shutil.copy(_migrated_file, tmp_path / "other.sqlite")
+    return f"sqlite:///{tmp_path}/other.sqlite"
+
+
+@pytest.fixture
+async def other_database(other_url: str) -> AsyncIterator[Database]:
+    database = Database(other_url)
+    yield database
+    await database.close()
 
 
 @pytest.fixture
