@@ -84,6 +84,8 @@ class Settings(BaseSettings):
     """How many engines of one node that takes work from a queue may be up at once."""
     gpu: Literal["auto", "0", "1"] = Field("auto", validation_alias="COTERIE_GPU")
     """Whether vLLM runs on a GPU here, where a worker's engines can sleep."""
+    jobs_side_by_side: int = Field(4, ge=1, le=64, validation_alias="COTERIE_JOBS_SIDE_BY_SIDE")
+    """How many jobs and batches a server works on at a time."""
     trace_limit: int = Field(10_000, ge=0, validation_alias="COTERIE_TRACE_LIMIT")
     """How many why-records are kept."""
     worker_name: str = Field("", validation_alias="COTERIE_WORKER_NAME")

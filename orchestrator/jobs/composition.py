@@ -68,7 +68,8 @@ def job_service(
         tally,
         embed=embed,
     )
-    return JobService(ground, here.run if here else None)
+    work = here.run if here else None
+    return JobService(ground, work, side_by_side=settings.jobs_side_by_side)
 
 
 def _entries(roster: Roster) -> Callable[[], Sequence[Expert]]:

@@ -16,7 +16,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from coterie.errors import CoterieError, EngineUnavailable
@@ -227,7 +227,8 @@ class Runner:
     async def _put(self, ids: Sequence[str]) -> None:
         for at in range(0, len(ids), BATCHES):
             part = ids[at : at + BATCHES]
-            batches = await self._patiently(partial(self._ground.units.batches, part))
+            found = await self._patiently(partial(self._ground.units.batches, part))
+            batches = [replace(batch, lane=self._job.id) for batch in found]
             await self._patiently(partial(self._ground.queue.publish, batches))
             now = self._ground.clock.monotonic()
             self._published |= dict.fromkeys(part, now)

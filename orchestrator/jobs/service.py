@@ -1,4 +1,4 @@
-"""The jobs of one process: taken on, run one at a time, watched from outside.
+"""The jobs of one process: taken on, run a few side by side, watched from outside.
 
 The command line, REST and OpenAI's Batch API all go through here.
 """
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 LOOK_S = 2.0
 """How often a server looks for jobs that others have made, or left."""
 GRACE_S = 2.0
+SIDE_BY_SIDE = 4
+"""Jobs that a server runs at a time."""
 
 Tell = Callable[[JobProgress], None]
 
@@ -41,7 +43,8 @@ Tell = Callable[[JobProgress], None]
 class JobService:
     """Takes jobs on and runs them; ``work`` does what is published, where nobody else does.
 
-    Nothing runs before :meth:`start`, or :meth:`run`.
+    Nothing runs before :meth:`start`, or :meth:`run`.  A server runs up to ``side_by_side`` jobs at
+    a time: the queue serves them in turn.
     """
 
     def __init__(
@@ -50,7 +53,10 @@ class JobService:
         work: Callable[[], Coroutine[Any, Any, None]] | None = None,
         *,
         pace: Pace | None = None,
+        side_by_side: int = SIDE_BY_SIDE,
     ) -> None:
+        self._side_by_side = side_by_side
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._ground = ground
         self._work = work
         self._pace = pace
@@ -143,35 +149,52 @@ class JobService:
         return await self.get(job.id)
 
     def start(self) -> None:
-        """Begins to run queued and unfinished jobs, one at a time, and does not end."""
+        """Begins to run queued and unfinished jobs, the oldest first, and does not end."""
         self._start_work()
         if self._serving is None:
             self._serving = asyncio.create_task(self._serve(), name="jobs")
 
     async def aclose(self) -> None:
-        """Stops; a job that runs is left to be gone on with."""
-        for task in (self._serving, self._working):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        """Stops; jobs that run are left to be gone on with."""
+        await _ended(self._serving)
+        await _ended(*self._running.values())
+        await _ended(self._working)
 
     async def _serve(self) -> None:
         while True:
             self._wake.clear()
             try:
-                while job := await self._next():
-                    await self._run(job.id, lambda progress: None)
+                while len(self._running) < self._side_by_side and (job := await self._next()):
+                    self._begin(job.id)
             except StoreUnavailable as error:
                 log.warning("no jobs are looked for: %s", error)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), LOOK_S)
+
+    def _begin(self, id: str) -> None:
+        """Runs a job that was taken beside the others."""
+        self._running[id] = asyncio.create_task(self._run_beside(id), name=f"run {id}")
+        self._running[id].add_done_callback(lambda _: self._over(id))
+
+    def _over(self, id: str) -> None:
+        del self._running[id]
+        self._wake.set()
+
+    async def _run_beside(self, id: str) -> None:
+        try:
+            await self._run(id, lambda progress: None)
+        except StoreUnavailable as error:
+            log.warning("job %s is left for later: %s", id, error)
+        except Exception as error:  # the others are not to suffer from it
+            log.error("job %s is left for later: %s", id, type(error).__name__)
 
     async def _next(self) -> Job | None:
         """The next job, taken."""
         for job in await self._ground.jobs.going():
             if job.owner and is_gone(job.owner):
                 await self._ground.jobs.give_up(job.id, job.owner)
-        found = await self._ground.jobs.next()
+        # One that runs here is not taken up again, though its beat be late.
+        found = await self._ground.jobs.next(without=self._running)
         return found if found and await self._ground.jobs.take(found.id, self._owner) else None
 
     async def _run(self, id: str, tell: Tell) -> JobState:
@@ -218,6 +241,14 @@ class JobService:
         live = self._live.get(job.id)
         found = live or job.progress or JobProgress(job.id, str(job.state))
         return replace(job, progress=replace(found, state=str(job.state), error=job.error))
+
+
+async def _ended(*tasks: asyncio.Task[None] | None) -> None:
+    """Cancels them, and returns when they have ended."""
+    there = [task for task in tasks if task is not None]
+    for task in there:
+        task.cancel()
+    await asyncio.gather(*there, return_exceptions=True)
 
 
 def is_gone(owner: str) -> bool:
