@@ -68,7 +68,9 @@ def watching(what: str) -> Iterator[Callable[[Any], None]]:
 def summary(progress: Any) -> str:
     """One line of it."""
     told = [f"{progress.finished} of {progress.items} items"]
-    if progress.finished:
+    if progress.finished and progress.correct is None:
+        told += ["– right", f"answered {progress.answered} of {progress.finished}"]
+    elif progress.finished:
         told.append(f"{progress.correct / progress.finished:.1%} right")
     if progress.parked:
         told.append(f"{progress.parked} parked")

@@ -139,6 +139,7 @@ class Runner:
     async def _stages(self) -> None:
         task, items, terms = await self._load()
         self._tracker.items = len(items)
+        self._tracker.graded = getattr(task, "graded", True)  # requests of a stranger's are not
         self._tracker.resume(self._job.progress)
         with self._timed("annotate"):
             await self._annotate(terms, items)

@@ -58,7 +58,7 @@ class Outstanding:
 
 @dataclass(slots=True)
 class Tracker:
-    """The counts of one job, whose id is ``id``."""
+    """The counts of one job, whose id is ``id``; what is right is told only where it is graded."""
 
     id: str
     items: int
@@ -68,6 +68,7 @@ class Tracker:
     routed: int = 0
     finished: int = 0
     correct: int = 0
+    graded: bool = True
     parked: int = 0
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     waiting: dict[str, Outstanding] = field(default_factory=dict)
@@ -152,7 +153,7 @@ class Tracker:
             state,
             items=self.items,
             finished=self.finished,
-            correct=self.correct,
+            correct=self.correct if self.graded else None,
             parked=self.parked,
             stages={
                 "annotate": StageProgress(self.annotated, self.items),
