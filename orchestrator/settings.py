@@ -163,6 +163,11 @@ class Settings(BaseSettings):
         return self.cache_dir / "spool"
 
     @property
+    def lives_dir(self) -> Path:
+        """What tells whether a process that held a job is alive."""
+        return self.home / "lives"
+
+    @property
     def server_file(self) -> Path:
         """Which process serves, for whoever looks for it."""
         return self.home / "server.json"

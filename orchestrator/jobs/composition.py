@@ -17,6 +17,7 @@ from orchestrator.embedded import EmbeddedWorker
 from orchestrator.jobs.ground import Ground, Publishing, Tally
 from orchestrator.jobs.item_store import ItemStore
 from orchestrator.jobs.job import JobSpec
+from orchestrator.jobs.life import Life
 from orchestrator.jobs.outage import reaching
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.service import JobService
@@ -69,7 +70,9 @@ def job_service(
         embed=embed,
     )
     work = here.run if here else None
-    return JobService(ground, work, side_by_side=settings.jobs_side_by_side)
+    return JobService(
+        ground, work, side_by_side=settings.jobs_side_by_side, life=Life(settings.lives_dir)
+    )
 
 
 def _entries(roster: Roster) -> Callable[[], Sequence[Expert]]:

@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
-
-import psutil
 
 from coterie.db import utcnow
 from coterie.errors import JobError, StoreUnavailable
@@ -23,6 +19,7 @@ from evals.results import ItemResult
 from orchestrator.jobs.ground import Ground
 from orchestrator.jobs.item_store import Ending
 from orchestrator.jobs.job import Job, JobSpec, JobState
+from orchestrator.jobs.life import Life
 from orchestrator.jobs.progress import JobProgress
 from orchestrator.jobs.runner import Pace, Runner
 from orchestrator.jobs.terms import fix
@@ -54,17 +51,22 @@ class JobService:
         *,
         pace: Pace | None = None,
         side_by_side: int = SIDE_BY_SIDE,
+        life: Life | None = None,
     ) -> None:
+        self.life = life or Life()
         self._side_by_side = side_by_side
         self._running: dict[str, asyncio.Task[None]] = {}
         self._ground = ground
         self._work = work
         self._pace = pace
-        self._owner = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self._live: dict[str, JobProgress] = {}
         self._wake = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
         self._working: asyncio.Task[None] | None = None
+
+    @property
+    def _owner(self) -> str:
+        return self.life.name
 
     # --- what callers ask for -------------------------------------------------------------------
 
@@ -159,6 +161,7 @@ class JobService:
         await _ended(self._serving)
         await _ended(*self._running.values())
         await _ended(self._working)
+        self.life.end()
 
     async def _serve(self) -> None:
         while True:
@@ -191,7 +194,7 @@ class JobService:
     async def _next(self) -> Job | None:
         """The next job, taken."""
         for job in await self._ground.jobs.going():
-            if job.owner and is_gone(job.owner):
+            if job.owner and self.life.is_over(job.owner):
                 await self._ground.jobs.give_up(job.id, job.owner)
         # One that runs here is not taken up again, though its beat be late.
         found = await self._ground.jobs.next(without=self._running)
@@ -234,7 +237,7 @@ class JobService:
     async def _take_over(self, job: Job) -> bool:
         if job.state.is_over:
             await self._ground.jobs.resume(job.id)
-        gone = job.owner if job.owner and is_gone(job.owner) else None
+        gone = job.owner if job.owner and self.life.is_over(job.owner) else None
         return await self._ground.jobs.take(job.id, self._owner, instead_of=gone)
 
     def _up_to_date(self, job: Job) -> Job:
@@ -249,10 +252,3 @@ async def _ended(*tasks: asyncio.Task[None] | None) -> None:
     for task in there:
         task.cancel()
     await asyncio.gather(*there, return_exceptions=True)
-
-
-def is_gone(owner: str) -> bool:
-    """Whether the process that ``owner`` names ran on this machine, and runs no more."""
-    host, _, rest = owner.partition("/")
-    pid = rest.partition("/")[0]
-    return host == socket.gethostname() and pid.isdigit() and not psutil.pid_exists(int(pid))
