@@ -366,8 +366,10 @@ class Chunk:
 class Failure:
     """An expert that did not answer, and why: part of the why-record, never hidden.
 
-    ``rejected`` says that its server refused the request itself, with ``code`` where it gave one.
-    ``usage`` is what the call took all the same, None where nobody said.
+    ``rejected`` says that its server refused the request itself, with HTTP ``status``, and ``code``
+    where it gave one; ``kind`` what kind of error it was ("rejected", "timeout", "unavailable",
+    "protocol"), "" where that is not known.  ``usage`` is what the call took all the same, None
+    where nobody said.
     """
 
     expert: str
@@ -375,6 +377,8 @@ class Failure:
     latency_s: float
     rejected: bool = False
     code: str | None = None
+    kind: str = ""
+    status: int | None = None
     usage: Usage | None = None
 
 

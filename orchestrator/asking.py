@@ -6,12 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aggregator.acceptance import ANY_FORM, Form
-from coterie.errors import EngineError, EngineProtocolError, EngineRejected
+from coterie.errors import EngineError
 from coterie.types import Chunk, Completion, Failure, Question, Sampling, Usage
 from orchestrator.deliberation import ANSWER, Reply, counted
+from orchestrator.failing import TIMEOUT, error_of, failure_of
 from orchestrator.gathering import Gathering
 from orchestrator.inquiry import Call, Delta, Event, Inquiry
 from orchestrator.roster import Roster
@@ -47,7 +48,7 @@ class Asking:
                 async with limit:
                     found = await engine.complete(self.question, self._sampling(name))
         except EngineError as error:
-            return self._failed(_failure(name, error, started), error)
+            return self._failed(self._failure(name, error, started), error)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -66,7 +67,7 @@ class Asking:
                     await self._pass_on(stream, answer, limit)
         except EngineError as error:
             error.usage = error.usage or answer.usage
-            return self._failed(_failure(name, error, started), error, seen=answer.seen)
+            return self._failed(self._failure(name, error, started), error, seen=answer.seen)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -106,7 +107,7 @@ class Asking:
     ) -> Failure:
         self._tell(failure.expert, failure.usage, failure.latency_s, failure.error)
         if self.inquiry.expert or seen:
-            raise error or _Unanswered(failure)
+            raise error or error_of(failure)
         return failure
 
     def _tell(
@@ -117,23 +118,8 @@ class Asking:
 
     def _late(self, name: str, started: float, what: str, usage: Usage | None = None) -> Failure:
         told = f"expert {name!r}: it did not {what} within {self.deadline_s:g} s"
-        return Failure(name, told, time.perf_counter() - started, code=LATE, usage=usage)
+        took = time.perf_counter() - started
+        return Failure(name, told, took, code=LATE, kind=TIMEOUT, usage=usage)
 
-
-class _Unanswered(EngineProtocolError):
-    """An answer that cannot stand, from an expert that nobody may replace."""
-
-    def __init__(self, failure: Failure) -> None:
-        told = failure.error.removeprefix(f"expert {failure.expert!r}: ")
-        super().__init__(failure.expert, told)
-
-
-def _failure(name: str, error: EngineError, started: float) -> Failure:
-    return Failure(
-        name,
-        str(error),
-        time.perf_counter() - started,
-        rejected=isinstance(error, EngineRejected),
-        code=getattr(error, "code", None),
-        usage=error.usage,
-    )
+    def _failure(self, name: str, error: EngineError, started: float) -> Failure:
+        return replace(failure_of(error, time.perf_counter() - started), expert=name)

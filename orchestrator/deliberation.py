@@ -30,6 +30,7 @@ from coterie.types import (
     Sampling,
     Verdict,
 )
+from orchestrator.failing import PROTOCOL, error_of
 from orchestrator.routing import Policy, Pool, Query, chances, load_router, names
 from orchestrator.routing.outlook import outlook
 from orchestrator.voting import aggregate_under, vote_for
@@ -74,7 +75,8 @@ class Matter:
 def counted(reply: Reply, form: Form = ANY_FORM, *, shown: bool = False) -> Reply:
     """The reply as it counts: an answer that is empty or misses the form has failed like any other.
 
-    Reasoning alone is empty, unless it was ``shown`` already.  What was spent is told all the same.
+    Reasoning alone is empty, unless it was ``shown``: already, or as an expert's asked for by name.
+    What was spent is told all the same.
     """
     if isinstance(reply, Failure):
         return reply
@@ -87,7 +89,7 @@ def counted(reply: Reply, form: Form = ANY_FORM, *, shown: bool = False) -> Repl
 
 def _lapsed(reply: Completion, code: str, told: str) -> Failure:
     told = f"expert {reply.expert!r}: {told}; allow more tokens, or ask another expert"
-    return Failure(reply.expert, told, reply.latency_s, code=code, usage=reply.usage)
+    return Failure(reply.expert, told, reply.latency_s, code=code, kind=PROTOCOL, usage=reply.usage)
 
 
 def judged(matter: Matter, completions: Sequence[Completion]) -> tuple[Case, Verdict]:
@@ -236,6 +238,13 @@ def everyone_failed(failures: Sequence[Failure]) -> CoterieError:
     return NoExpertAvailable(f"every expert that was asked failed: {told}")
 
 
+def nobody_answered(matter: Matter, failures: Sequence[Failure]) -> CoterieError:
+    """The same, where an expert that was asked for by name fails with its own error."""
+    if matter.pool is None and len(failures) == 1 and failures[0].kind:
+        return error_of(failures[0])
+    return everyone_failed(failures)
+
+
 # --- the whole road -----------------------------------------------------------------------------
 
 
@@ -276,7 +285,7 @@ def deliberate(
 
     ``judge`` is :func:`judged`, for whoever remembers what it gave.
     """
-    route, policy = matter.route, matter.policy
+    route, policy, named = matter.route, matter.policy, matter.pool is None
     heard: list[tuple[Ask, Reply]] = []
     completions: list[Completion] = []
     waiting: tuple[str, ...] = route.chosen
@@ -288,7 +297,7 @@ def deliberate(
         heard += given
         if missing := tuple(ask for ask, r in replies if r is None):
             return Missing(missing, tuple(heard))
-        counts = [counted(r) for _, r in given]
+        counts = [counted(r, shown=named) for _, r in given]
         completions += [r for r in counts if isinstance(r, Completion)]
         asked = [ask.expert for ask, _ in heard]
         failed = sum(isinstance(r, Failure) for r in counts)
@@ -296,8 +305,8 @@ def deliberate(
         if waiting:
             continue  # hear those first
         if not completions:
-            failures = [f for _, r in heard if isinstance(f := counted(r), Failure)]
-            return Settled(tuple(heard), error=everyone_failed(failures))
+            failures = [f for _, r in heard if isinstance(f := counted(r, shown=named), Failure)]
+            return Settled(tuple(heard), error=nobody_answered(matter, failures))
         case, verdict = judge(matter, completions)
         waiting = recruits(matter, case, verdict, asked)
     assert verdict is not None  # a route chooses somebody
