@@ -52,6 +52,21 @@ async def test_an_error_line_is_what_chat_would_have_said(
     assert failed["response"]["body"] == live.json()
 
 
+@pytest.mark.parametrize("model", ["bad", "coterie/symbolic", "coterie/all"])
+async def test_an_empty_answer_is_told_as_chat_tells_it(
+    service: Any, of: Any, line: Any, model: str
+) -> None:
+    for engine in service.fleet.engines.values():
+        engine.text = " "
+    batches = of(service)
+    batches.start()
+    batch = await batches.run([line("1", model=model)])
+    [failed] = await batches.lines(batch.error_file_id)
+    live = await service.chat(model=model)
+    assert failed["response"]["status_code"] == live.status_code == 502
+    assert failed["response"]["body"] == live.json()
+
+
 async def test_what_was_kept_before_there_were_codes_is_unavailable(
     service: Any, of: Any, line: Any
 ) -> None:
