@@ -14,7 +14,7 @@ from coterie.ports import Task
 from coterie.types import GradedAnswer, Question
 from evals.aggregation import POSSIBLE, RELIABLE, VOTE, Showing, Standing, rules, standings
 from orchestrator.jobs.terms import read_as
-from skills.aggregation import PREFIX, Trial, trials_of
+from skills.aggregation import Trial, trials_name, trials_of
 from skills.aggregation_profiler import completion_of
 from skills.answer_store import AnswerStore
 from skills.evidence import rates_of_others
@@ -65,7 +65,7 @@ async def standing_of(store: AnswerStore, plan: TrialPlan) -> Bench:
     trials = await planned_trials(store, plan)
     own = await store.answers(task=plan.task.name)
     questions = await store.questions(plan.task.name)
-    aggregated = await store.answers(task=PREFIX + plan.task.name)
+    aggregated = await store.answers(task=trials_name(plan.task.name))
     return await asyncio.to_thread(bench_of, trials, own, questions, aggregated)
 
 

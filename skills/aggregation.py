@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from coterie.reasoning import without_reasoning
+from coterie.task_names import evidence_name
 from coterie.types import GradedAnswer, Item, SkillWeight
 
 PREFIX = "aggregation/"
@@ -63,6 +64,11 @@ class Trial:
 def is_aggregation(task: str) -> bool:
     """Whether graded answers of ``task`` tell of aggregating, not of answering."""
     return task.startswith(PREFIX)
+
+
+def trials_name(task: str) -> str:
+    """What graded trials of a task's answers are kept under."""
+    return PREFIX + evidence_name(task)
 
 
 def subject_of(answer: GradedAnswer) -> tuple[str, str]:

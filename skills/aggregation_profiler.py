@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from coterie.ports import Engine
 from coterie.types import Completion, Grade, GradedAnswer, Item, Question, Sampling
-from skills.aggregation import PREFIX, Trial
+from skills.aggregation import Trial, trials_name
 from skills.profiler import AnswerStore, Profiler, Report
 from skills.questions import StoredQuestion
 
@@ -68,7 +68,7 @@ class AggregationProfiler:
     async def _run(
         self, name: str, engine: Engine, trials: Mapping[str, Trial], report: Report
     ) -> None:
-        task = _Aggregating(PREFIX + self._task, name, trials, self)
+        task = _Aggregating(trials_name(self._task), name, trials, self)
         profiler = Profiler(
             task,
             _OfTheQuestion(trials),

@@ -21,7 +21,7 @@ from coterie.types import (
     SkillWeight,
     Usage,
 )
-from skills.aggregation import Trial, subject_of, trials_of
+from skills.aggregation import Trial, subject_of, trials_name, trials_of
 from skills.aggregation_profiler import AggregationProfiler
 from skills.archive import learn
 from skills.estimate import profiles_of
@@ -80,6 +80,7 @@ def test_a_trial_is_named_by_what_it_shows() -> None:
     about = replace(ANSWERS[0], task="aggregation/sums", item=trial.id)
     assert subject_of(about) == ("sums", "i0") == subject_of(ANSWERS[0])
     assert subject_of(replace(about, item="i0")) == ("sums", "i0")
+    assert trials_name("many_sums") == "aggregation/many-sums"  # as the questions are kept
 
 
 def test_another_seed_makes_other_trials() -> None:
