@@ -2,25 +2,27 @@
 
 ::
 
-    {"small":   {NAME: {"model": DIR, "adapter": DIR|null, "prompt": TEXT|null, "dtype": "auto"}},
-     "fusions": {NAME: {"base": SMALL, "experts": [SMALL, ...], "mode": {"kind": ...}}},
+    {"small":   {NAME: {"model": DIR, "adapter": DIR|null, "prompt": TEXT|null, "dtype": "auto",
+                        "overrides": {...}}},
+     "fusions": {NAME: {"base": SMALL|null, "experts": [SMALL, ...], "mode": {"kind": ...}}},
      "traces":  DIR|null,
      "slots":   N|null}
 
 Read from JSON, checked as far as that goes without touching a disk, and written back.  Small
-models with the same ``model`` and ``dtype`` share one set of weights: an ``adapter`` (LoRA) or a
-``prompt`` (put before every request's own tokens) is then all that tells them apart.  Knows nothing
-of torch, so that whoever starts an engine may use it.
+models with the same ``model``, ``dtype`` and ``overrides`` share one set of weights: an ``adapter``
+(LoRA) or a ``prompt`` (put before every request's own tokens) is then all that tells them apart.
+Knows nothing of torch, so that whoever starts an engine may use it.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
-from aggregator.fusion.modes import Contrast, Mode, mode_of
+from aggregator.fusion.modes import LogLinear, Mode, check_parts, mode_of
 from coterie.errors import ConfigurationError
 from coterie.types import JSON
 
@@ -38,18 +40,20 @@ class SmallModel:
 
     ``model`` is a folder in Hugging Face's layout, or a name on its hub; ``adapter`` the folder of
     a LoRA adapter for it; ``prompt`` a text of examples that it alone sees; ``dtype`` what it
-    computes in, "auto" being what its weights are stored in.
+    computes in, "auto" being what its weights are stored in.  ``overrides`` replaces values of its
+    configuration: ``{"num_experts_per_tok": 1}`` makes an amateur of a mixture of experts.
     """
 
     model: str
     adapter: str | None = None
     prompt: str | None = None
     dtype: str = "auto"
+    overrides: Mapping[str, JSON] = field(default_factory=dict)
 
     @property
-    def weights(self) -> tuple[str, str]:
+    def weights(self) -> tuple[str, str, str]:
         """What it shares with every small model that may run in the same forward pass."""
-        return self.model, self.dtype
+        return self.model, self.dtype, json.dumps(dict(self.overrides), sort_keys=True)
 
     def as_dict(self) -> dict[str, JSON]:
         """The entry as it stands in the block."""
@@ -58,13 +62,14 @@ class SmallModel:
             "adapter": self.adapter,
             "prompt": self.prompt,
             "dtype": self.dtype,
+            "overrides": dict(self.overrides),
         }
 
     @classmethod
     def of(cls, name: str, given: object) -> SmallModel:
         """Reads one entry of ``small``.  Raises ConfigurationError."""
         where = f"small model {name!r}"
-        entry = _mapping(given, where, {"model", "adapter", "prompt", "dtype"})
+        entry = _mapping(given, where, {"model", "adapter", "prompt", "dtype", "overrides"})
         dtype = _text(entry, "dtype", where, default="auto")
         if dtype not in DTYPES:
             raise ConfigurationError(
@@ -74,24 +79,27 @@ class SmallModel:
         if model is None:
             raise ConfigurationError(f"{where} names no model: give the folder of its weights")
         adapter, prompt = _text(entry, "adapter", where), _text(entry, "prompt", where)
-        return cls(model, adapter, prompt, cast("str", dtype))
+        overrides = _mapping(entry.get("overrides") or {}, f"{where}: its overrides")
+        return cls(model, adapter, prompt, cast("str", dtype), overrides)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """One fusion of the engine's own model: what is taken from which small models, and how.
 
-    For a contrast without experts ``base`` is the amateur.
+    For a contrast ``base`` is the amateur and there are no experts; a log-linear mixture asks no
+    base, and needs none.
     """
 
-    base: str
+    base: str | None
     experts: tuple[str, ...]
     mode: Mode
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Every small model it needs, each once."""
-        return tuple(dict.fromkeys((self.base, *self.experts)))
+        """Every small model it needs, each once: the base first, if it is asked."""
+        base = () if self.base is None or isinstance(self.mode, LogLinear) else (self.base,)
+        return tuple(dict.fromkeys(base + self.experts))
 
     def as_dict(self) -> dict[str, JSON]:
         """The entry as it stands in the block."""
@@ -103,19 +111,14 @@ class Recipe:
         """Reads one entry of ``fusions``.  Raises ConfigurationError."""
         where = f"fusion {name!r}"
         entry = _mapping(given, where, {"base", "experts", "mode"})
-        base = _text(entry, "base", where)
-        if base is None:
-            raise ConfigurationError(f"{where} names no base: give the name of a small model")
-        experts = _names(entry.get("experts") or (), where)
+        base, experts = _text(entry, "base", where), _names(entry.get("experts") or (), where)
         try:
-            mode = mode_of(_mapping(entry.get("mode") or {}, f"{where}: its mode"))
+            mode = mode_of(_mapping(entry.get("mode") or {}, "its mode"))
+            check_parts(mode, experts=len(experts))
         except ConfigurationError as error:
             raise ConfigurationError(f"{where}: {error}") from None
-        if not experts and not isinstance(mode, Contrast):
-            raise ConfigurationError(
-                f"{where} names no experts: give the small models that know the task"
-                " (only a contrast does without)"
-            )
+        if base is None and not isinstance(mode, LogLinear):
+            raise ConfigurationError(f"{where} names no base: give the name of a small model")
         return cls(base, experts, mode)
 
 
