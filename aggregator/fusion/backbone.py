@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aggregator.fusion.attention_masks import AttentionMasks
 from aggregator.fusion.feeds import Feed, Stretch, passes
-from aggregator.fusion.masks import Masks
 from aggregator.fusion.slot_cache import Pass, SlotCache
 from aggregator.fusion.slots import SlotTable
 from aggregator.fusion.tokens import Tokens
@@ -46,7 +46,7 @@ class Backbone:
         longest = max_length + max(len(v.prefix) for v in variants.values())
         self._table: SlotTable[Key] = SlotTable(slots)
         self._cache = SlotCache(weights.layers, max_rows=slots, max_length=longest)
-        self._masks = Masks(weights.model.config, additive=weights.additive_masks)
+        self._masks = AttentionMasks(weights.model.config, additive=weights.additive_masks)
 
     @property
     def held(self) -> int:

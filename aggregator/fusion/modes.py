@@ -1,8 +1,8 @@
 """How logits are fused: one frozen value a mode, and how it is written down.
 
 
-A mode knows its numbers and which of them are allowed; the mathematics is in ``core``.  Nothing here
-imports torch, so that a registry can check a configuration without it.
+A mode knows its numbers and which of them are allowed; the mathematics is in ``core``.  Nothing
+here imports torch, so that a registry can check a configuration without it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Dynamic:
     at a time have an α other than 0.  ``joint`` lets all have one, with their sum at most ``high``.
 
     ``refined`` and ``joint`` look at the tokens that matter and bound what the others can change:
-    a row is searched over its whole vocabulary where the bound is above ``tail``, in nats; 0 searches
-    every row so.
+    a row is searched over its whole vocabulary where the bound is above ``tail``, in nats; 0
+    searches every row so.
     """
 
     kind: ClassVar[str] = "dynamic"
@@ -41,11 +41,13 @@ class Dynamic:
     def __post_init__(self) -> None:
         if self.solver not in get_args(Solver):
             raise refused(self.kind, "solver", self.solver, f"one of {', '.join(get_args(Solver))}")
-        allow(self.kind, "low", self.low, 0.0 <= self.low, "a number from 0 on")
+        allow(self.kind, "low", self.low, self.low >= 0.0, "a number from 0 on")
         allow(self.kind, "high", self.high, self.high > self.low, f"above low ({self.low})")
+        joint = self.solver == "joint" and self.low != 0.0
+        allow(self.kind, "low", self.low, not joint, "0 where all experts pull at once")
         fits = 0.0 < self.step <= self.high - self.low and (self.high - self.low) / self.step <= 1e4
         allow(self.kind, "step", self.step, fits, "above 0 and at most high - low")
-        allow(self.kind, "tail", self.tail, 0.0 <= self.tail, "0, or a bound in nats")
+        allow(self.kind, "tail", self.tail, self.tail >= 0.0, "0, or a bound in nats")
 
     @property
     def grid(self) -> tuple[float, ...]:

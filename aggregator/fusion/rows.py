@@ -7,21 +7,18 @@ for a step's logits to be fused.  Rows that nobody asked to be fused are not loo
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from aggregator.fusion.configuration import FusionConfiguration
-from aggregator.fusion.core import Fused, fuse
-from aggregator.fusion.modes import Mode
+from aggregator.fusion.core import fuse
 from aggregator.fusion.request import Ask
 from aggregator.fusion.sidecar import Party, Reader, Said, Sidecar
 from aggregator.fusion.tokens import Tokens
 from aggregator.fusion.trace import TraceFolder
-
-Fuse = Callable[[Tensor, Tensor | None, Tensor, Mode], Fused]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,13 +55,10 @@ class FusedRows:
         configuration: FusionConfiguration,
         sidecar: Sidecar,
         traces: TraceFolder | None = None,
-        *,
-        fuse: Fuse = fuse,
     ) -> None:
         self._configuration = configuration
         self._sidecar = sidecar
         self._traces = traces
-        self._fuse = fuse
         self._rows: dict[int, Row] = {}
         self._keys = itertools.count()
 
@@ -77,7 +71,7 @@ class FusedRows:
     def __contains__(self, index: int) -> bool:
         return index in self._rows
 
-    def __iter__(self) -> Iterable[int]:
+    def __iter__(self) -> Iterator[int]:
         """The indices of all rows that are fused, in order."""
         return iter(sorted(self._rows))
 
@@ -153,10 +147,8 @@ class FusedRows:
         everybody = at == list(range(len(logits)))
         where = torch.tensor(at, device=logits.device)
         large = logits if everybody else logits.index_select(0, where)
-        fused = self._fuse(large, said.base, said.experts, party.recipe.mode)
-        if everybody:
-            logits.copy_(fused.logits)
-        else:
+        fused = fuse(large, said.base, said.experts, party.recipe.mode, out=large)
+        if not everybody:
             logits.index_copy_(0, where, fused.logits)
         self._trace(places, party, fused.alpha)
 

@@ -1,7 +1,7 @@
 """Fusion inside vLLM's model runner v1: the CPU build, and GPUs up to 0.30.
 
-Loaded by ``--logits-processors aggregator.fusion.vllm_v1:Fusion``, configured by the ``fusion`` block
-of ``--additional-config``.  Translates vLLM's events; what they mean is in ``rows``.
+Loaded by ``--logits-processors aggregator.fusion.vllm_v1:Fusion``, configured by the ``fusion``
+block of ``--additional-config``.  Translates vLLM's events; what they mean is in ``rows``.
 """
 
 from __future__ import annotations
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 class Fusion(LogitsProcessor):  # type: ignore[misc]
     """Fuses the rows that asked for it with ``vllm_xargs: {"fusion": NAME}``."""
 
-    def __init__(
-        self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool
-    ) -> None:
+    def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:
         self._device = device
         self._rows: FusedRows = engine_start.fused_rows(vllm_config, device)
 

@@ -1,9 +1,9 @@
 """Fusion inside vLLM's model runner v2: GPUs from 0.31 on.
 
-Loaded by ``--logits-processors aggregator.fusion.vllm_v2:Fusion``, configured by the ``fusion`` block
-of ``--additional-config``.  Translates vLLM's events; what they mean is in ``rows``.  This interface
-says who comes but not who goes: the caches of a request that is not seen for a while are given back,
-and made again from its tokens should it be seen after all.
+Loaded by ``--logits-processors aggregator.fusion.vllm_v2:Fusion``, configured by the ``fusion``
+block of ``--additional-config``.  Translates vLLM's events; what they mean is in ``rows``.
+This interface says who comes but not who goes: the caches of a request that is not seen for a while
+are given back, and made again from its tokens should it be seen after all.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Knows transformers, and nothing of requests or slots.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from aggregator.fusion import grouped_attention
+from aggregator.fusion.attention_masks import AttentionMask
 from aggregator.fusion.configuration import SmallModel
 from aggregator.fusion.lora import AdapterRows, install_adapter
-from aggregator.fusion.masks import Mask
 from coterie.errors import ConfigurationError
 
 
@@ -26,8 +26,8 @@ class Weights:
         self.model = model.eval().requires_grad_(False)
         self.layers: int = model.config.get_text_config().num_hidden_layers
         self.additive_masks = model.config._attn_implementation == "eager"
-        if model.config._attn_implementation == "sdpa":
-            model.set_attn_implementation(grouped_attention.NAME)
+        self._grouped = model.config._attn_implementation == "sdpa"
+        self._attend(grouped_attention.NAME)
         self._adapters = AdapterRows()
         self._wanted: Tensor | None = None
         model.get_output_embeddings().register_forward_pre_hook(self._keep_wanted)
@@ -72,12 +72,20 @@ class Weights:
         """Lays an adapter over the weights, for the rows that ask for it by ``name``."""
         install_adapter(self.model, self._adapters, name, folder)
 
+    def alone(self, tokens: Sequence[int]) -> Tensor:
+        """The logits (V,) after ``tokens``, as transformers computes them with no cache at all."""
+        ids = torch.tensor([list(tokens)], device=self.device)
+        self._attend("sdpa")
+        logits: Tensor = self.model(input_ids=ids, use_cache=False).logits[0, -1].float()
+        self._attend(grouped_attention.NAME)
+        return logits
+
     def logits(
         self,
         tokens: Tensor,
         *,
         positions: Tensor,
-        mask: Mask,
+        mask: AttentionMask,
         cache: Any,
         adapters: Mapping[str, Tensor],
         rows: Tensor,
@@ -99,6 +107,10 @@ class Weights:
         self._adapters.now, self._wanted = {}, None
         logits: Tensor = out.logits[:, -1].float()
         return logits
+
+    def _attend(self, implementation: str) -> None:
+        if self._grouped:
+            self.model.set_attn_implementation(implementation)
 
     def _keep_wanted(self, _head: Any, given: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         """Drops and orders rows before the vocabulary makes them wide."""
