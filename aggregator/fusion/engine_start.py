@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from transformers import AutoTokenizer
+from transformers.utils import cached_file
 
 from aggregator.fusion import admission
 from aggregator.fusion.backbone import Backbone, Variant
@@ -19,7 +20,7 @@ from aggregator.fusion.proof import prove
 from aggregator.fusion.rows import FusedRows
 from aggregator.fusion.sidecar import Sidecar
 from aggregator.fusion.trace import TraceFolder
-from aggregator.fusion.vocabulary import Vocabulary, check_numbers, check_same_vocabulary
+from aggregator.fusion.vocabulary import Vocabulary, read, refuse_differences
 from aggregator.fusion.weights import Weights
 from coterie.errors import ConfigurationError
 
@@ -30,7 +31,7 @@ def fused_rows(vllm_config: Any, device: torch.device) -> FusedRows:
     check_engine(vllm_config)
     check_folders(configuration)
     model, scheduler = vllm_config.model_config, vllm_config.scheduler_config
-    large = _vocabulary("the large model", model.tokenizer)
+    large = read(_tokenizer_folder("the large model", model.tokenizer))
     sidecar = load_sidecar(
         configuration,
         device,
@@ -103,24 +104,34 @@ def _backbone(
 ) -> Backbone:
     small = configuration.small[names[0]]
     owner = f"small model {names[0]!r}"
-    tokenizer = _tokenizer(owner, small.model)
-    check_same_vocabulary(large, _vocabulary_of(owner, tokenizer))
+    refuse_differences(large, read(_tokenizer_folder(owner, small.model)))
     weights = Weights.load(small, device)
-    check_numbers(large, owner, weights.vocabulary)
+    _check_numbers(owner, weights, large)
     prove(weights, owner)
     variants: dict[str, Variant] = {}
     for name in names:
         small = configuration.small[name]
-        variants[name] = _variant(small, name, tokenizer)
+        variants[name] = _variant(name, small)
         _check_length(name, weights, max_length, len(variants[name].prefix))
         if small.adapter is not None:
             weights.add_adapter(name, small.adapter)
     return Backbone(weights, variants, slots=slots, max_length=max_length)
 
 
-def _variant(small: SmallModel, name: str, tokenizer: Any) -> Variant:
-    prefix = tuple(tokenizer(small.prompt)["input_ids"]) if small.prompt else ()
+def _variant(name: str, small: SmallModel) -> Variant:
+    prefix: tuple[int, ...] = ()
+    if small.prompt:
+        tokenizer = AutoTokenizer.from_pretrained(small.model)
+        prefix = tuple(tokenizer(small.prompt)["input_ids"])
     return Variant(None if small.adapter is None else name, prefix)
+
+
+def _check_numbers(owner: str, weights: Weights, large: Vocabulary) -> None:
+    if (highest := max(large.tokens)) >= weights.vocabulary:
+        raise ConfigurationError(
+            f"{owner} reads tokens up to number {weights.vocabulary - 1}, but the large model has"
+            f" some up to {highest}: resize the small model's embeddings, or take another one"
+        )
 
 
 def _check_length(name: str, weights: Weights, max_length: int, prefix: int) -> None:
@@ -132,22 +143,17 @@ def _check_length(name: str, weights: Weights, max_length: int, prefix: int) -> 
         )
 
 
-def _vocabulary(owner: str, path: str) -> Vocabulary:
-    return _vocabulary_of(owner, _tokenizer(owner, path))
-
-
-def _tokenizer(owner: str, path: str) -> Any:
+def _tokenizer_folder(owner: str, model: str) -> Path:
+    """Where the tokenizer of a folder, or of a name on the hub, lies on this machine."""
+    if Path(model).is_dir():
+        return Path(model)
     try:
-        return AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError, KeyError) as error:
+        return Path(str(cached_file(model, "tokenizer.json"))).parent
+    except OSError as error:
         raise ConfigurationError(
-            f"{owner} has no tokenizer that can be read in {path!r} ({error}); its vocabulary must"
-            " be compared, so put the tokenizer's files beside the weights"
+            f"{owner}, {model!r}, has no tokenizer.json that could be had ({error}); vocabularies"
+            " must be compared, so put it beside the weights"
         ) from None
-
-
-def _vocabulary_of(owner: str, tokenizer: Any) -> Vocabulary:
-    return Vocabulary(owner, tokenizer.get_vocab(), tokenizer.get_added_vocab())
 
 
 def _folders(small: SmallModel) -> list[str]:
