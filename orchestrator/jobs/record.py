@@ -12,6 +12,7 @@ from coterie.types import (
     Expert,
     ExpertKind,
     ExpertSource,
+    FusionSpec,
     Message,
     Question,
     Route,
@@ -131,6 +132,7 @@ def expert_of(record: Mapping[str, Any]) -> Expert:
             "defaults": sampling_of(record["defaults"]),
             "tags": tuple(record["tags"]),
             "examples": tuple(record.get("examples") or ()),
+            "fusion": FusionSpec.of(record["fusion"]) if record.get("fusion") else None,
         }
     )
 
