@@ -21,7 +21,8 @@ from coterie.types import (
 class Inquiry:
     """One request to the coterie; ``model`` is what the caller named.
 
-    ``expert`` set: straight to it, and ``strategy`` is not used.
+    ``expert`` set: straight to it, and ``strategy`` is not used.  ``trace``: the α of fused answers
+    belong into the why-record.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Inquiry:
     strategy: str
     expert: str | None = None
     stream: bool = False
+    trace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
