@@ -5,6 +5,7 @@ What is mixed is not imitated; that the engine is told of it, and asked for it, 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ from coterie.types import Question, SkillWeight
 from orchestrator.api.app import create_app
 from orchestrator.bootstrap import build
 from orchestrator.engines.fleet import Fleet
+from orchestrator.jobs.runner import Pace
 from orchestrator.parts import Parts
 from orchestrator.settings import Settings
 from skills.infer import Inferred
@@ -61,6 +63,24 @@ class Fused:
     async def ready(self) -> None:
         assert isinstance(self.parts.fleet, Fleet)
         await self.parts.fleet.wait_ready(20.0)
+
+    async def batch(self, model: str) -> str:
+        """What a batch of one request is answered."""
+        body = {"model": model, "messages": TURNS, "temperature": 0}
+        line = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": body}
+        sent = {"file": ("in.jsonl", json.dumps(line).encode())}
+        file = await self.http.post("/v1/files", data={"purpose": "batch"}, files=sent)
+        wanted = {"endpoint": line["url"], "completion_window": "24h"}
+        made = await self.http.post(
+            "/v1/batches", json={"input_file_id": file.json()["id"], **wanted}
+        )
+        async with asyncio.timeout(30):
+            while (found := made.json())["status"] not in ("completed", "failed"):
+                await asyncio.sleep(0.05)
+                made = await self.http.get(f"/v1/batches/{found['id']}")
+        answers = await self.http.get(f"/v1/files/{found['output_file_id']}/content")
+        choice = answers.json()["response"]["body"]["choices"][0]
+        return str(choice["message"]["content"])
 
     @property
     def traces(self) -> list[Path]:
@@ -121,6 +141,14 @@ async def test_it_is_asked_by_its_name_in_the_engine_of_its_large_model(fused: F
     assert {e["name"] for e in body["experts"] if e["healthy"]} == {"large", "lifted"}
     models = (await fused.http.get("/v1/models")).json()["data"]
     assert "coterie:fusion" in {m["owned_by"] for m in models}
+
+
+async def test_batches_ask_it_as_chat_does(fused: Fused) -> None:
+    fused.parts.jobs._pace = Pace(page=16, poll_s=0.0, most_s=0.01, beat_s=0.02, republish_s=0.05)
+    fused.parts.batches._look_s = 0.02
+    fused.parts.jobs.start()
+    fused.parts.batches.start()
+    assert await fused.batch("lifted") == expected("lifted")
 
 
 async def test_it_votes_like_any_other(fused: Fused) -> None:
