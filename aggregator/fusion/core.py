@@ -28,7 +28,6 @@ class Fused:
     alpha: Tensor
 
 
-@torch.no_grad()
 def fuse(
     large: Tensor,
     base: Tensor | None,
@@ -53,16 +52,22 @@ def fuse(
         raise ConfigurationError(
             f"fusion {mode.kind} wants the small base's logits; none were given"
         )
-    rows = shared_rows(large, base, experts)
-    fused = torch.empty_like(large, dtype=torch.float32) if out is None else out
+    with torch.no_grad():
+        return fused(shared_rows(large, base, experts), large, mode, out)
+
+
+def fused(rows: Rows, large: Tensor, mode: Mode, out: Tensor | None) -> Fused:
+    """Parts that fit together, fused; ``large`` is as wide as it was given."""
+    result = torch.empty_like(large, dtype=torch.float32) if out is None else out
     size = rows.large.shape[1]
-    alpha = torch.empty((len(large), len(experts)), dtype=torch.float32, device=large.device)
+    shape = (len(large), len(rows.experts))
+    alpha = torch.empty(shape, dtype=torch.float32, device=large.device)
     if len(large):
         alpha[:] = alphas(rows, mode)
     for here in rows.slices():
-        write(rows.part(here), mode, alpha[here], fused[here, :size])
-    fused[:, size:] = -torch.inf
-    return Fused(fused, alpha)
+        write(rows.part(here), mode, alpha[here], result[here, :size])
+    result[:, size:] = -torch.inf
+    return Fused(result, alpha)
 
 
 def alphas(rows: Rows, mode: Mode) -> Tensor:

@@ -74,7 +74,7 @@ class Bend:
 def tilted(log_p: Tensor, delta: Tensor, slope: Tensor, far_slope: Tensor, high: float) -> Tilt:
     """The searches, with what the tokens of ``log_p`` and ``delta`` leave to the rest.
 
-    ``slope`` and ``far_slope`` (searches,): K' at 0 and at ``high`` over the whole vocabulary, where
+    ``slope`` and ``far_slope`` (searches,): K' at 0 and ``high`` over the whole vocabulary, where
     the total is 1 at both.
     """
     near, near_slope = left(log_p, delta, slope)
