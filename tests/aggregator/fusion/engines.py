@@ -34,7 +34,7 @@ def vllm_config(block: dict[str, Any], tokenizer: str, **changes: Any) -> Any:
         speculative_config=changes.pop("speculative_config", None),
         model_config=SimpleNamespace(**(model | changes)),
         scheduler_config=SimpleNamespace(max_num_seqs=ROWS),
-        parallel_config=SimpleNamespace(rank=0),
+        parallel_config=SimpleNamespace(rank=0, tensor_parallel_size=1),
     )
 
 

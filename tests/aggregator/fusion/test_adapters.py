@@ -94,9 +94,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
 
 
 @pytest.fixture(scope="module", params=sorted(RUNNERS))
-def runner(
-    request: pytest.FixtureRequest, setting: Setting
-) -> type[RunnerV1] | type[RunnerV2]:
+def runner(request: pytest.FixtureRequest, setting: Setting) -> type[RunnerV1] | type[RunnerV2]:
     return RUNNERS[request.param]
 
 
