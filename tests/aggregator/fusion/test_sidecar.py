@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM
 
 from aggregator.fusion import feeds as feeding
 from aggregator.fusion.backbone import Backbone, Variant
@@ -28,9 +29,15 @@ CPU = torch.device("cpu")
 class Trial:
     """A backbone, its model alone, and requests that grow."""
 
-    def __init__(self, folder: Path, kind: str, *, slots: int, **config: object) -> None:
+    def __init__(
+        self, folder: Path, kind: str, *, slots: int, eager: bool = False, **config: object
+    ) -> None:
         path = write_model(folder, kind, seed=3, **config)
         self.weights = Weights.load(SmallModel(path, dtype="float32"), CPU)
+        if eager:
+            self.weights = Weights(
+                AutoModelForCausalLM.from_pretrained(path, attn_implementation="eager")
+            )
         self.prefix = (40, 41, 42)
         variants = {"plain": Variant(), "shown": Variant(prefix=self.prefix)}
         self.backbone = Backbone(self.weights, variants, slots=slots, max_length=300)
@@ -65,7 +72,7 @@ EVENTS = st.lists(
     [
         ("qwen2", 16, {}),
         ("qwen2", 3, {}),
-        ("llama", 16, {"attn_implementation": "eager"}),
+        ("llama", 16, {"eager": True}),
         ("mistral", 16, {"sliding_window": 8}),
         (
             "qwen2",
@@ -117,24 +124,38 @@ def test_long_prompts_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Mon
             tokens.append(17)
 
 
-def test_prompts_are_read_once_and_then_one_token_a_step(tmp_path: Path) -> None:
-    trial = Trial(tmp_path, "qwen2", slots=8)
-    widths: list[tuple[int, ...]] = []
+def passes_of(trial: Trial) -> list[tuple[int, ...]]:
+    """What goes through the model from here on: (rows, tokens) of each pass."""
+    shapes: list[tuple[int, ...]] = []
     forward = trial.weights.model.forward
 
     def counted(*args: object, **kwargs: torch.Tensor) -> object:
-        widths.append(tuple(kwargs["input_ids"].shape))
+        shapes.append(tuple(kwargs["input_ids"].shape))
         return forward(*args, **kwargs)
 
     trial.weights.model.forward = counted
+    return shapes
+
+
+def test_prompts_are_read_once_and_then_one_token_a_step(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "qwen2", slots=8)
+    shapes = passes_of(trial)
     trial.tokens = {0: [1, 2, 3], 1: [4, 5, 6, 7]}
     for _ in range(3):
-        feeds = [Feed(key, "plain", key, len(trial.tokens[key])) for key in (0, 1)]
-        lists = [(trial.tokens[key], ()) for key in (0, 1)]
-        trial.backbone.run(feeds, ListTokens(lists, CPU))
+        trial.check([(0, "plain"), (1, "plain")])
         for tokens in trial.tokens.values():
             tokens.append(9)
-    assert widths == [(2, 4), (2, 1), (2, 1)]
+    assert shapes == [(2, 4), (2, 1), (2, 1)]
+
+
+def test_a_prompt_of_its_own_is_read_once_for_all_requests(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "qwen2", slots=8)
+    shapes = passes_of(trial)
+    trial.tokens = {0: [1, 2], 1: [4, 5, 6, 7]}
+    trial.check([(0, "shown")])
+    trial.backbone.forget(0)
+    trial.check([(1, "shown")])
+    assert shapes == [(1, len(trial.prefix) + 2), (1, 4)]
 
 
 def test_memory_is_bounded_and_given_back(tmp_path: Path) -> None:
