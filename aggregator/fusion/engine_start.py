@@ -119,11 +119,16 @@ def _backbone(
 
 
 def _variant(name: str, small: SmallModel) -> Variant:
-    prefix: tuple[int, ...] = ()
-    if small.prompt:
-        tokenizer = AutoTokenizer.from_pretrained(small.model)
-        prefix = tuple(tokenizer(small.prompt)["input_ids"])
-    return Variant(None if small.adapter is None else name, prefix)
+    adapter = None if small.adapter is None else name
+    if small.prompt is None:
+        return Variant(adapter)
+    prefix = tuple(AutoTokenizer.from_pretrained(small.model)(small.prompt)["input_ids"])
+    if not prefix:
+        raise ConfigurationError(
+            f"small model {name!r}: its prompt has no tokens by its tokenizer; give examples, or"
+            " leave it out"
+        )
+    return Variant(adapter, prefix)
 
 
 def _check_numbers(owner: str, weights: Weights, large: Vocabulary) -> None:

@@ -10,14 +10,16 @@ import random
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Protocol
+from unittest.mock import patch
 
 import numpy as np
 import torch
 from torch import Tensor
 from vllm import SamplingParams
 from vllm.v1.sample.logits_processor import BatchUpdateBuilder, MoveDirectionality
-from vllm.v1.worker.gpu.buffer_utils import StagedWriteTensor
+from vllm.v1.worker.gpu import buffer_utils
 from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcRequestState
+from vllm.v1.worker.gpu.states import RequestState
 
 from aggregator.fusion import vllm_v1, vllm_v2
 from tests.aggregator.fusion.tiny_models import VOCABULARY
@@ -130,15 +132,9 @@ class RunnerV2:
     """Slots from a free list, rows in another order at every step."""
 
     def __init__(self, config: Any) -> None:
-        self.states = LogitsProcRequestState(
-            device=CPU,
-            max_num_reqs=ROWS,
-            vocab_size=VOCABULARY,
-            all_token_ids=StagedWriteTensor((ROWS, LENGTH), dtype=torch.int32, device=CPU),
-            prompt_len=_Lengths(),
-            prefill_len=_Lengths(),
-            total_len=StagedWriteTensor(ROWS, dtype=torch.int32, device=CPU),
-        )
+        with patch.object(buffer_utils, "is_uva_available", return_value=False):
+            states = RequestState(ROWS, LENGTH, LENGTH, 0, VOCABULARY, CPU)
+        self.states = LogitsProcRequestState.from_request_state(states)
         self.fusion = vllm_v2.Fusion(config, self.states)
         self.free = list(range(ROWS))
         self.slots: dict[int, tuple[int, Request]] = {}
@@ -195,13 +191,6 @@ class RunnerV2:
             for (_, request), row in zip(batch, logits, strict=True)
             if id(request) not in reading
         }
-
-
-class _Lengths:
-    """Stands for UvaBackedTensor, whose host side is all that is read."""
-
-    def __init__(self) -> None:
-        self.np = np.zeros(ROWS, dtype=np.int32)
 
 
 RUNNERS: dict[str, type[RunnerV1] | type[RunnerV2]] = {"v1": RunnerV1, "v2": RunnerV2}

@@ -43,8 +43,8 @@ class Setting:
     def __init__(self, folder: Path) -> None:
         self.tokenizer = str(folder / "large")
         write_tokenizer(folder / "large")
-        base = write_model(folder / "base", "qwen2", seed=1)
-        other = write_model(folder / "other", "llama", seed=2, size=64)
+        base = write_model(folder / "base", "llama", seed=1)
+        other = write_model(folder / "other", "mistral", seed=2, size=64, sliding_window=8)
         law = write_adapter(folder / "law", base, seed=3)
         self.traces = folder / "traces"
         small = {"base": {"model": base}, "law": {"model": base, "adapter": law}}
@@ -117,40 +117,51 @@ EVENT = st.tuples(
 )
 
 
+def go_on(
+    setting: Setting,
+    engine: RunnerV1 | RunnerV2,
+    running: list[Request],
+    events: list[tuple[str, int]],
+    rng: random.Random,
+) -> None:
+    waiting: list[Request] = []
+    for event, number in events:
+        if event == "come" and len(running) < 8:
+            running.append(wanting(FUSIONS[number % len(FUSIONS)], number))
+            engine.add(running[-1])
+        elif event in ("go", "preempt") and running:
+            engine.remove(request := running.pop(number % len(running)))
+            waiting += [request] if event == "preempt" else []
+        elif event == "resume" and waiting and len(running) < 8:
+            running.append(waiting.pop(number % len(waiting)))
+            running[-1].output = list(running[-1].output)  # a resumed request has a new list
+            engine.add(running[-1])
+        elif event == "swap":
+            engine.shuffle(rng)
+        elif event == "step":
+            part = frozenset(id(r) for r in running if not r.output and number % 4 == 0)
+            found = engine.step(part)
+            check(setting, found, running)
+            for request in running:
+                if id(request) in found:
+                    request.output.append((number + len(request.prompt)) % 90)
+
+
 def test_every_row_is_fused_as_if_it_were_alone(
     setting: Setting, runner: type[RunnerV1] | type[RunnerV2]
 ) -> None:
     engine = runner(setting.config())
 
-    @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(EVENT, max_size=40), st.integers(0, 99))
     def run(events: list[tuple[str, int]], seed: int) -> None:
-        rng = random.Random(seed)
         running: list[Request] = []
-        waiting: list[Request] = []
-        for event, number in events:
-            if event == "come" and len(running) < 8:
-                running.append(wanting(FUSIONS[number % len(FUSIONS)], number))
-                engine.add(running[-1])
-            elif event in ("go", "preempt") and running:
-                engine.remove(request := running.pop(number % len(running)))
-                waiting += [request] if event == "preempt" else []
-            elif event == "resume" and waiting and len(running) < 8:
-                running.append(waiting.pop(number % len(waiting)))
-                running[-1].output = list(running[-1].output)  # a resumed request has a new list
-                engine.add(running[-1])
-            elif event == "swap":
-                engine.shuffle(rng)
-            elif event == "step":
-                part = frozenset(id(r) for r in running if not r.output and number % 4 == 0)
-                found = engine.step(part)
-                check(setting, found, running)
-                for request in running:
-                    if id(request) in found:
-                        request.output.append((number + len(request.prompt)) % 90)
-        for request in running:
-            engine.remove(request)
-        engine.step()
+        try:
+            go_on(setting, engine, running, events, random.Random(seed))
+        finally:
+            for request in running:
+                engine.remove(request)
+            engine.step()
 
     run()
 
@@ -282,6 +293,13 @@ def test_missing_parts_are_refused_all_at_once(setting: Setting) -> None:
     small = setting.block["small"]
     small = small | {"law": small["law"] | {"adapter": "/no/adapter"}, "other": {"model": "/no/m"}}
     with pytest.raises(ConfigurationError, match="'law': /no/adapter; 'other': /no/m"):
+        RunnerV1(setting.config(small=small))
+
+
+def test_a_prompt_of_no_tokens_is_refused(setting: Setting) -> None:
+    small = setting.block["small"]
+    small = small | {"shown": small["shown"] | {"prompt": " \n"}}
+    with pytest.raises(ConfigurationError, match="'shown': its prompt has no tokens"):
         RunnerV1(setting.config(small=small))
 
 

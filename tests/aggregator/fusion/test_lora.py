@@ -93,7 +93,7 @@ def test_broken_adapters_are_refused(model: str, tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigurationError, match="needs lora_A and lora_B"):
         weights.add_adapter("law", str(folder))
-    save_file({**tensors, "strange": tensors[first]}, folder / "adapter_model.safetensors")
+    save_file({**tensors, "strange": tensors[first].clone()}, folder / "adapter_model.safetensors")
     with pytest.raises(ConfigurationError, match="'strange', which is no LoRA weight"):
         weights.add_adapter("law", str(folder))
     (folder / "adapter_model.safetensors").unlink()

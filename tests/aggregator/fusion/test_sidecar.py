@@ -86,7 +86,7 @@ def test_rows_are_what_they_are_alone(
 ) -> None:
     trial = Trial(tmp_path_factory.mktemp("model"), kind, slots=slots, **config)
 
-    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(EVENTS)
     def run(events: list[tuple[str, int, int]]) -> None:
         for key in list(trial.tokens):
