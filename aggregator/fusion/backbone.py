@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aggregator.fusion.attention_masks import AttentionMasks
 from aggregator.fusion.feeds import Feed, Stretch, passes
-from aggregator.fusion.slot_cache import Pass, SlotCache
+from aggregator.fusion.slot_cache import Copied, Pass, SlotCache
 from aggregator.fusion.slots import SlotTable
 from aggregator.fusion.tokens import Tokens
 from aggregator.fusion.weights import Weights
@@ -46,6 +46,7 @@ class Backbone:
         longest = max_length + max(len(v.prefix) for v in variants.values())
         self._table: SlotTable[Key] = SlotTable(slots)
         self._cache = SlotCache(weights.layers, max_rows=slots, max_length=longest)
+        self._prefixes: dict[str, Copied] = {}
         self._masks = AttentionMasks(weights.model.config, additive=weights.additive_masks)
 
     @property
@@ -58,11 +59,13 @@ class Backbone:
         """Memory of the caches, in bytes."""
         return self._cache.bytes
 
+    @torch.inference_mode()
     def run(self, feeds: Sequence[Feed], tokens: Tokens) -> Tensor:
         """The logits of the token after each feed's last: (feeds, V) float32, in their order."""
         waves = [(where, self._run(where, feeds, tokens)) for where in self._waves(feeds)]
         return _assembled(waves, len(feeds))
 
+    @torch.inference_mode()
     def forget(self, request: int) -> None:
         """Takes the slots of ``request`` back, and their memory where that is worth it."""
         for small in self._variants:
@@ -98,8 +101,8 @@ class Backbone:
 
     def _run(self, wave: Sequence[int], feeds: Sequence[Feed], tokens: Tokens) -> Tensor:
         """The logits of the feeds in ``wave``: (wave, V)."""
+        self._seat([feeds[i] for i in wave])
         todo = [self._stretch(place, feeds[i]) for place, i in enumerate(wave)]
-        self._cache.fit(len(self._table), max(stretch.stop for stretch in todo))
         done = []
         for batch in passes(todo):
             mine = [feeds[wave[stretch.feed]] for stretch in batch]
@@ -111,12 +114,29 @@ class Backbone:
                 done.append(([batch[i].feed for i in ends], logits))
         return _assembled(done, len(wave))
 
+    def _seat(self, feeds: Sequence[Feed]) -> None:
+        """Gives every feed a slot, which has room for it and holds its prefix if that is known."""
+        slots = [self._table.take(_key(feed)) for feed in feeds]
+        self._cache.fit(len(self._table), max(self._stop(feed) for feed in feeds))
+        for slot, feed in zip(slots, feeds, strict=True):
+            if slot.filled == 0 and (known := self._prefixes.get(feed.small)) is not None:
+                self._cache.paste(slot.index, known)
+                slot.filled = len(self._variants[feed.small].prefix)
+
+    def _stop(self, feed: Feed) -> int:
+        return len(self._variants[feed.small].prefix) + feed.length
+
     def _stretch(self, place: int, feed: Feed) -> Stretch:
         """What ``feed`` still has to read: one token at least, for something has to predict."""
-        slot = self._table.take(_key(feed))
-        stop = len(self._variants[feed.small].prefix) + feed.length
-        start = min(slot.filled, stop - 1)
-        return Stretch(place, slot.index, start, stop)
+        slot, stop = self._table[_key(feed)], self._stop(feed)
+        return Stretch(place, slot.index, min(slot.filled, stop - 1), stop)
+
+    def _filled(self, stretch: Stretch, feed: Feed) -> None:
+        """Remembers how far a row has been read, and a prefix for whoever comes later."""
+        self._table[_key(feed)].filled = stretch.stop
+        length = len(self._variants[feed.small].prefix)
+        if 0 < length <= stretch.stop and feed.small not in self._prefixes:
+            self._prefixes[feed.small] = self._cache.copied(stretch.slot, length)
 
     def _forward(
         self, batch: Sequence[Stretch], feeds: Sequence[Feed], ends: Sequence[int], tokens: Tokens
@@ -139,7 +159,7 @@ class Backbone:
             rows=torch.tensor(ends or [0], device=device),
         )
         for stretch, feed in zip(batch, feeds, strict=True):
-            self._table[_key(feed)].filled = stretch.stop
+            self._filled(stretch, feed)
         return logits
 
     def _tokens(self, batch: Sequence[Stretch], feeds: Sequence[Feed], tokens: Tokens) -> Tensor:

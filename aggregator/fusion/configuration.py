@@ -20,6 +20,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, cast
 
 from aggregator.fusion.modes import LogLinear, Mode, check_parts, mode_of
@@ -79,7 +80,7 @@ class SmallModel:
         if model is None:
             raise ConfigurationError(f"{where} names no model: give the folder of its weights")
         adapter, prompt = _text(entry, "adapter", where), _text(entry, "prompt", where)
-        overrides = _mapping(entry.get("overrides") or {}, f"{where}: its overrides")
+        overrides = _mapping(_given(entry, "overrides"), f"{where}: its overrides")
         return cls(model, adapter, prompt, cast("str", dtype), overrides)
 
 
@@ -111,9 +112,9 @@ class Recipe:
         """Reads one entry of ``fusions``.  Raises ConfigurationError."""
         where = f"fusion {name!r}"
         entry = _mapping(given, where, {"base", "experts", "mode"})
-        base, experts = _text(entry, "base", where), _names(entry.get("experts") or (), where)
+        base, experts = _text(entry, "base", where), _names(_given(entry, "experts", ()), where)
         try:
-            mode = mode_of(_mapping(entry.get("mode") or {}, "its mode"))
+            mode = mode_of(_mapping(_given(entry, "mode"), "its mode"))
             check_parts(mode, experts=len(experts))
         except ConfigurationError as error:
             raise ConfigurationError(f"{where}: {error}") from None
@@ -171,8 +172,8 @@ class FusionConfiguration:
     def of(cls, given: object) -> FusionConfiguration:
         """Reads and checks the block.  Raises ConfigurationError with what to do about it."""
         block = _mapping(given, f"the {KEY!r} block", {"small", "fusions", "traces", "slots"})
-        small = _mapping(block.get("small") or {}, "'small'")
-        fusions = _mapping(block.get("fusions") or {}, "'fusions'")
+        small = _mapping(_given(block, "small"), "'small'")
+        fusions = _mapping(_given(block, "fusions"), "'fusions'")
         return cls(
             {_name(name): SmallModel.of(name, entry) for name, entry in small.items()},
             {_name(name): Recipe.of(name, entry) for name, entry in fusions.items()},
@@ -200,6 +201,11 @@ def _mapping(given: object, where: str, known: set[str] | None = None) -> Mappin
             f" allowed are {', '.join(sorted(known))}"
         )
     return given
+
+
+def _given(entry: Mapping[str, Any], key: str, default: object = MappingProxyType({})) -> object:
+    value = entry.get(key)
+    return default if value is None else value
 
 
 def _text(

@@ -119,11 +119,16 @@ def _backbone(
 
 
 def _variant(name: str, small: SmallModel) -> Variant:
-    prefix: tuple[int, ...] = ()
-    if small.prompt:
-        tokenizer = AutoTokenizer.from_pretrained(small.model)
-        prefix = tuple(tokenizer(small.prompt)["input_ids"])
-    return Variant(None if small.adapter is None else name, prefix)
+    adapter = None if small.adapter is None else name
+    if small.prompt is None:
+        return Variant(adapter)
+    prefix = tuple(AutoTokenizer.from_pretrained(small.model)(small.prompt)["input_ids"])
+    if not prefix:
+        raise ConfigurationError(
+            f"small model {name!r}: its prompt has no tokens by its tokenizer; give examples, or"
+            " leave it out"
+        )
+    return Variant(adapter, prefix)
 
 
 def _check_numbers(owner: str, weights: Weights, large: Vocabulary) -> None:
@@ -163,8 +168,7 @@ def _folders(small: SmallModel) -> list[str]:
 
 
 def _traces(configuration: FusionConfiguration, vllm_config: Any) -> TraceFolder | None:
-    """The first of several ranks writes: all compute the same."""
-    if configuration.traces is None or getattr(vllm_config.parallel_config, "rank", 0) != 0:
+    if configuration.traces is None or not _writes(vllm_config.parallel_config):
         return None
     try:
         return TraceFolder(configuration.traces)
@@ -172,3 +176,12 @@ def _traces(configuration: FusionConfiguration, vllm_config: Any) -> TraceFolder
         raise ConfigurationError(
             f"the folder for traces, {configuration.traces!r}, cannot be used: {error}"
         ) from None
+
+
+def _writes(parallel: Any) -> bool:
+    """The first of several ranks, as all fuse the same; all, where each fuses requests of its own.
+
+    The rank counts pipeline stages first, and only the last stage samples.
+    """
+    sharded = bool(getattr(parallel, "enable_batch_sharded_sampling", False))
+    return sharded or parallel.rank % parallel.tensor_parallel_size == 0

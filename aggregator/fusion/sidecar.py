@@ -57,7 +57,6 @@ class Sidecar:
         """The different ones."""
         return tuple({id(backbone): backbone for backbone in self._backbones.values()}.values())
 
-    @torch.inference_mode()
     def read(self, parties: Sequence[Party], tokens: Tokens) -> list[Said]:
         """What each party's small models predict after its rows' last tokens."""
         blocks: dict[tuple[int, str], Tensor] = {}

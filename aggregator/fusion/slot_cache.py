@@ -17,6 +17,9 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 from aggregator.fusion.slots import Move
 
+Copied = list[tuple[Tensor, Tensor]]
+"""Keys and values of some positions by layer, each (positions, heads, size)."""
+
 _BLOCK = 64
 """Lengths are allocated in blocks of so many positions."""
 
@@ -119,6 +122,21 @@ class SlotCache(Cache):  # type: ignore[misc]
         for layer in self._initialized():
             for kept in (layer.keys, layer.values):
                 kept[move.target, : move.length] = kept[move.source, : move.length]
+
+    def copied(self, slot: int, length: int) -> Copied:
+        """The first ``length`` positions of a slot."""
+        return [
+            (layer.keys[slot, :length].clone(), layer.values[slot, :length].clone())
+            for layer in self._initialized()
+        ]
+
+    def paste(self, slot: int, copied: Copied) -> None:
+        """Writes into a slot what was copied from the beginning of another, or of this one."""
+        for layer, (keys, values) in zip(self.layers, copied, strict=True):
+            if not layer.is_initialized:
+                layer.lazy_initialization(*(x.transpose(0, 1)[None] for x in (keys, values)))
+            layer.keys[slot, : len(keys)] = keys
+            layer.values[slot, : len(values)] = values
 
     def release(self) -> None:
         """Gives all memory back."""

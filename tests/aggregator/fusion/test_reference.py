@@ -5,28 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from aggregator.fusion.modes import Contrast, Dynamic, Static
 from aggregator.fusion.reference import Part, Step, decode
+from tests.aggregator.fusion.tiny import model, says
 
 PROMPT = (3, 14, 15, 9, 2)
-
-
-def model(seed: int, vocabulary: int = 60) -> Any:
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        initializer_range=0.6,
-        max_position_embeddings=64,
-    )
-    return LlamaForCausalLM(config).eval()
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +32,7 @@ def greedy(alone: Any, tokens: int) -> list[int]:
     """What a model writes by itself, without a cache."""
     ids = list(PROMPT)
     for _ in range(tokens):
-        with torch.no_grad():
-            ids.append(int(alone(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
+        ids.append(int(says(alone, *ids).argmax()))
     return ids[len(PROMPT) :]
 
 
