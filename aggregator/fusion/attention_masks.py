@@ -5,14 +5,14 @@ Layers with a sliding window look back so far and no farther; a model may have l
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from coterie.errors import ConfigurationError
 
-AttentionMask = Tensor | dict[str, Tensor]
+AttentionMask: TypeAlias = "Tensor | dict[str, Tensor]"
 
 _FULL, _SLIDING = "full_attention", "sliding_attention"
 

@@ -59,13 +59,13 @@ class Backbone:
         """Memory of the caches, in bytes."""
         return self._cache.bytes
 
-    @torch.inference_mode()
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
     def run(self, feeds: Sequence[Feed], tokens: Tokens) -> Tensor:
         """The logits of the token after each feed's last: (feeds, V) float32, in their order."""
         waves = [(where, self._run(where, feeds, tokens)) for where in self._waves(feeds)]
         return _assembled(waves, len(feeds))
 
-    @torch.inference_mode()
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
     def forget(self, request: int) -> None:
         """Takes the slots of ``request`` back, and their memory where that is worth it."""
         for small in self._variants:

@@ -71,7 +71,7 @@ class SmallModel:
         """Reads one entry of ``small``.  Raises ConfigurationError."""
         where = f"small model {name!r}"
         entry = _mapping(given, where, {"model", "adapter", "prompt", "dtype", "overrides"})
-        dtype = _text(entry, "dtype", where, default="auto")
+        dtype = _text(entry, "dtype", where) or "auto"
         if dtype not in DTYPES:
             raise ConfigurationError(
                 f"{where}: dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}"
@@ -81,7 +81,7 @@ class SmallModel:
             raise ConfigurationError(f"{where} names no model: give the folder of its weights")
         adapter, prompt = _text(entry, "adapter", where), _text(entry, "prompt", where)
         overrides = _mapping(_given(entry, "overrides"), f"{where}: its overrides")
-        return cls(model, adapter, prompt, cast("str", dtype), overrides)
+        return cls(model, adapter, prompt, dtype, overrides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,12 +208,10 @@ def _given(entry: Mapping[str, Any], key: str, default: object = MappingProxyTyp
     return default if value is None else value
 
 
-def _text(
-    entry: Mapping[str, Any], key: str, where: str, *, default: str | None = None
-) -> str | None:
+def _text(entry: Mapping[str, Any], key: str, where: str) -> str | None:
     value = entry.get(key)
     if value is None:
-        return default
+        return None
     if not isinstance(value, str) or not value:
         raise ConfigurationError(f"{where}: {key!r} must be a text, not {value!r}")
     return value

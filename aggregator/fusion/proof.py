@@ -22,7 +22,7 @@ _TOLERATED = {torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.15}
 """How far logits may be apart at the median, in units of their own spread, by precision."""
 
 
-@torch.inference_mode()
+@torch.inference_mode()  # type: ignore[untyped-decorator]
 def prove(weights: Weights, owner: str) -> None:
     """Raises ConfigurationError where the logits differ by more than rounding does."""
     prompts = [_made_up(length, weights.vocabulary) for length in _LENGTHS]

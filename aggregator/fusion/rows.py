@@ -116,7 +116,7 @@ class FusedRows:
 
     # --- a step -----------------------------------------------------------------------------------
 
-    @torch.inference_mode()
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
     def apply(self, logits: Tensor, placed: Sequence[Placed], tokens: Tokens) -> Tensor:
         """Fuses the rows of ``logits`` (rows, V) float32 that are ``placed``, in place.
 

@@ -208,7 +208,8 @@ async def test_a_mixed_batch_is_what_the_lock_step_loop_says(
         if request.fusion is not None:
             steps = reference(pool, request)
             assert tokens == [step.token for step in steps]
-            assert traced(pool, request) == pytest.approx([s.alpha for s in steps], abs=1e-3)
+            alphas = [alpha for step in steps for alpha in step.alpha]
+            assert traced(pool, request) == pytest.approx(alphas, abs=1e-3)
     plain = [request for request in REQUESTS if request.fusion is None]
     async with served(pool, tmp_path, {}) as call:
         assert await asked(call, plain) == [
@@ -216,11 +217,11 @@ async def test_a_mixed_batch_is_what_the_lock_step_loop_says(
         ]
 
 
-def traced(pool: Pool, request: Asked) -> list[tuple[float, ...]]:
-    """α by step; of a step that was computed again, the last."""
+def traced(pool: Pool, request: Asked) -> list[float]:
+    """α by step and expert; of a step that was computed again, the last."""
     lines = (pool.traces / f"r{request.number}.jsonl").read_text().splitlines()
     steps = {line["step"]: tuple(line["alpha"].values()) for line in map(json.loads, lines)}
-    return [steps[step] for step in range(request.tokens)]
+    return [alpha for step in range(request.tokens) for alpha in steps[step]]
 
 
 async def test_a_fused_answer_differs_from_the_large_models(pool: Pool, fusing: Any) -> None:
