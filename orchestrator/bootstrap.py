@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import sys
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
+from typing import Any
 
-from coterie.clock import SystemClock
 from coterie.db import Database
 from coterie.types import Question, Skill
 from orchestrator import schema
 from orchestrator.access import Access, read_or_make_key
 from orchestrator.batches.composition import batch_service, request_tasks
 from orchestrator.descriptions import Descriptions
-from orchestrator.engines.fleet import Fleet
-from orchestrator.engines.http import HttpLimits, create_client
-from orchestrator.engines.managed import ManagedSettings
+from orchestrator.embedded import EmbeddedWorker
 from orchestrator.experts_file import load_experts
 from orchestrator.graph import Coterie, Services
 from orchestrator.jobs.composition import job_service
+from orchestrator.jobs.ground import Tally
+from orchestrator.jobs.seal import Seal
+from orchestrator.jobs.unit_store import UnitStore
 from orchestrator.parts import EngineFleet, Parts
 from orchestrator.profiling import Profiling
 from orchestrator.replay.teaching import Teacher
 from orchestrator.roster import Roster
 from orchestrator.routing import Policy
 from orchestrator.scheduling.redis_streams import RedisQueue
+from orchestrator.service_engines import ServiceEngines, all_up, open_engines
 from orchestrator.settings import Settings
 from orchestrator.traces.store import TraceStore
 from orchestrator.traces.writer import TraceWriter
@@ -69,8 +69,8 @@ async def build(
         seeded = await registry.seed(declared.experts)
         answers = AnswerStore(database)
         taxonomy = declared.skills or DEFAULT_TAXONOMY
-        engines = fleet or await _fleet(settings, stack)
-        roster = Roster(engines)
+        engines = all_up(fleet) if fleet else await open_engines(settings, stack)
+        roster = Roster(engines.fleet)
         by_meaning = EmbeddingInference(
             taxonomy, encoder or SentenceEncoder(settings.embedding_model)
         )
@@ -84,8 +84,12 @@ async def build(
         reader = question_reader(settings, inference, answers, taxonomy)
         teacher = Teacher(policy, lambda: roster.snapshot.experts)
         archive = archive_of(database, answers, reader, teacher)
-        profiling = Profiling(roster, reader, answers, archive, after=_nothing)
+        profiling = Profiling(
+            roster, reader, answers, archive, after=_nothing, patient=engines.patient
+        )
         special = request_tasks(settings, database)
+        units, tally = UnitStore(database, Seal(settings.seal_key_file, settings.seal_key)), Tally()
+        shared, here = _queue(settings, stack), _worker(engines, units, roster, tally)
         jobs = job_service(
             settings,
             database,
@@ -94,8 +98,11 @@ async def build(
             archive,
             policy,
             embed,
-            _queue(settings, stack),
-            special=special,
+            units,
+            shared or here.queue,
+            tally,
+            None if shared or engines.at_need else here.run,
+            special,
         )
         batches = batch_service(settings, database, jobs, roster)
         parts = Parts(
@@ -104,7 +111,7 @@ async def build(
             registry=registry,
             archive=archive,
             synonyms=SynonymStore(database),
-            fleet=engines,
+            fleet=engines.fleet,
             roster=roster,
             taxonomy=taxonomy,
             inference=inference,
@@ -120,12 +127,14 @@ async def build(
         stack.push_async_callback(profiling.aclose)
         stack.push_async_callback(jobs.aclose)
         stack.push_async_callback(batches.aclose)
+        if engines.at_need:  # nobody is answered before it works
+            await stack.enter_async_context(_going(here.run(), "own-engines"))
         await parts.refresh()
         # While the engines start: an encoder that cannot be loaded is told now, and the first
         # question does not wait for one that can.
         await inference.infer(Question.of("Are you ready?"))
         await _bring_knowledge_up_to_date(parts, answers, seeded.removed)
-        await stack.enter_async_context(_background(parts))
+        await stack.enter_async_context(_going(parts.keep_fresh(REFRESH_EVERY_S), "keep-fresh"))
         yield parts
 
 
@@ -157,8 +166,9 @@ async def _bring_knowledge_up_to_date(
 
 
 @asynccontextmanager
-async def _background(parts: Parts) -> AsyncIterator[None]:
-    task = asyncio.create_task(parts.keep_fresh(REFRESH_EVERY_S), name="keep-fresh")
+async def _going(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """Goes on with ``work`` meanwhile."""
+    task = asyncio.create_task(work, name=name)
     try:
         yield
     finally:
@@ -179,16 +189,11 @@ def _queue(settings: Settings, stack: AsyncExitStack) -> RedisQueue | None:
     return queue
 
 
-async def _fleet(settings: Settings, stack: AsyncExitStack) -> Fleet:
-    limits = HttpLimits(read_timeout_s=settings.request_timeout_s)
-    client = await stack.enter_async_context(create_client(limits))
-    managed = ManagedSettings(
-        home=settings.home,
-        python=str(settings.vllm_python or sys.executable),
-        environ=settings.environ,
-    )
-    fleet = Fleet(client, managed, clock=SystemClock(), rng=random.Random())
-    return await stack.enter_async_context(fleet)
+def _worker(
+    engines: ServiceEngines, units: UnitStore, roster: Roster, tally: Tally
+) -> EmbeddedWorker:
+    node, planner = engines.node(roster, tally.loaded)
+    return EmbeddedWorker(units, node, planner=planner)
 
 
 def policy_of(settings: Settings) -> Policy:

@@ -1,4 +1,4 @@
-"""Works jobs off in the process that has them, with the engines it keeps up: no Redis, no worker.
+"""Works jobs off in the process that has them, with the engines it keeps: no Redis, no worker.
 
 The same queue port, the same worker: what ``coterie worker`` does on other machines.
 """
@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from coterie.clock import SystemClock
 from coterie.ports import Clock
@@ -17,40 +17,37 @@ from coterie.types import Expert
 from orchestrator.engines.all_awake import AllAwake, Engines
 from orchestrator.scheduling.in_process import InProcessQueue
 from orchestrator.scheduling.planned import Planned
+from orchestrator.scheduling.pressure import LoadSignal
+from orchestrator.scheduling.stay import Planner
 from orchestrator.scheduling.work import Units
-from orchestrator.worker import Node, Worker, WorkerSettings
+from orchestrator.worker import Node, Worker, WorkerSettings, no_signal
 
 log = logging.getLogger(__name__)
 
 PAUSE_S = 1.0
 """Between a worker that failed and the next."""
 ROOM = 1_000_000
-"""Engines that may be up at a time: all are, whatever the worker thinks of it."""
+"""Engines that may be up at a time where all are, whatever the worker thinks of it."""
 
 
 class EmbeddedWorker:
-    """A queue of this process, and the worker that serves it.
-
-    ``experts`` gives the registered ones as they are now; ``loaded`` hears which engine was waited
-    for, and how many seconds.
-    """
+    """A queue of this process, and the worker that serves it with the engines of ``node``."""
 
     def __init__(
         self,
         units: Units,
-        engines: Engines,
-        experts: Callable[[], Sequence[Expert]],
+        node: Node,
         *,
-        loaded: Callable[[str, float], None] = lambda engine, seconds: None,
+        planner: Planner | None = None,
         settings: WorkerSettings | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self.queue = InProcessQueue(self._clock)
         self._units = units
+        self._node = node
+        self._planner = planner or Planned.of_slots(ROOM)
         self._settings = settings
-        residency = AllAwake(engines, experts)
-        self._node = Node(residency, lambda: _enabled(experts()), loaded=loaded)
 
     async def run(self) -> None:
         """Works until it is cancelled; a worker that fails is told of, and followed by another."""
@@ -68,9 +65,23 @@ class EmbeddedWorker:
             self.queue,
             self._units,
             clock=self._clock,
-            planner=Planned.of_slots(ROOM),
+            planner=self._planner,
             settings=self._settings,
         )
+
+
+def kept_up(
+    engines: Engines,
+    experts: Callable[[], Sequence[Expert]],
+    loaded: Callable[[str, float], None] = lambda engine, seconds: None,
+    signal: Callable[[str], Awaitable[LoadSignal | None]] = no_signal,
+) -> Node:
+    """The node of engines that are all up, whoever keeps them so.
+
+    ``experts`` gives the registered ones as they are now; ``loaded`` hears which engine was waited
+    for, and how many seconds.
+    """
+    return Node(AllAwake(engines, experts), lambda: _enabled(experts()), signal, loaded)
 
 
 def _enabled(experts: Sequence[Expert]) -> Sequence[str]:

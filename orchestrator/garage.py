@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -50,6 +51,11 @@ class Garage:
     def moving(self, engine: str) -> Tier | None:
         """Where the engine is being brought, while it is."""
         return self._moves[engine][1] if engine in self._moves else None
+
+    def awake_s(self, engine: str) -> float:
+        """How long ago it was brought up; ``inf`` where that was not here."""
+        since_s = self._up_since.get(engine)
+        return math.inf if since_s is None else self._clock.monotonic() - since_s
 
     def move(self, engine: str, tier: Tier) -> None:
         """Begins to bring the engine to ``tier``, unless it is being moved already."""

@@ -21,6 +21,9 @@ from skills.profiler import Extraction, Profiler, Progress, Reader
 
 log = logging.getLogger(__name__)
 
+AT_ONCE = 32
+EVERYTHING = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class ProfilingState:
@@ -56,13 +59,17 @@ class ProfilingPlan:
 
 @dataclass(slots=True)
 class Profiling:
-    """Starts profiling runs; ``after`` is awaited when one has made a new snapshot."""
+    """Starts profiling runs; ``after`` is awaited when one has made a new snapshot.
+
+    ``patient`` gives engines that take turns, where not all can be up at a time.
+    """
 
     roster: Roster
     reader: Reader
     store: AnswerStore
     archive: Archive
     after: Callable[[], Awaitable[None]]
+    patient: Callable[[str], Engine] | None = None
     state: ProfilingState = field(default_factory=ProfilingState)
     _running: asyncio.Task[None] | None = None
 
@@ -90,7 +97,8 @@ class Profiling:
 
     async def _run(self, plan: ProfilingPlan, names: Sequence[str]) -> None:
         try:
-            engines = {name: self.roster.engine(name) for name in names}
+            engine = self.patient or self.roster.engine
+            engines = {name: engine(name) for name in names}
             grade = self._grade_aggregation if plan.aggregation else self._grade_answers
             await grade(plan, engines)
             what = "aggregating" if plan.aggregation else "profiled on"
@@ -106,7 +114,9 @@ class Profiling:
 
     async def _grade_answers(self, plan: ProfilingPlan, engines: Mapping[str, Engine]) -> None:
         items = await asyncio.to_thread(plan.task.items, plan.split, plan.limit)
-        profiler = Profiler(plan.task, self.reader, self.store, extraction=EXTRACTION)
+        profiler = Profiler(
+            plan.task, self.reader, self.store, extraction=EXTRACTION, concurrency=self._at_once
+        )
         await profiler.run(engines, items, self._report)
 
     async def _grade_aggregation(self, plan: ProfilingPlan, engines: Mapping[str, Engine]) -> None:
@@ -120,9 +130,19 @@ class Profiling:
                 "on it first"
             )
         profiler = AggregationProfiler(
-            plan.task.name, merging_question, plan.task.grade, self.store
+            plan.task.name,
+            merging_question,
+            plan.task.grade,
+            self.store,
+            concurrency=self._at_once,
         )
         await profiler.run(engines, trials, self._report)
+
+    @property
+    def _at_once(self) -> int:
+        """Questions one expert is given at a time; an engine that takes turns must see all there is
+        to do, or its turn is over too soon."""
+        return AT_ONCE if self.patient is None else EVERYTHING
 
     def _report(self, progress: Progress) -> None:
         others = tuple(p for p in self.state.progress if p.expert != progress.expert)

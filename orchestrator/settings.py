@@ -80,8 +80,14 @@ class Settings(BaseSettings):
         600.0, gt=0, allow_inf_nan=False, validation_alias="COTERIE_START_TIMEOUT_S"
     )
     """How long an engine that Coterie starts may take."""
-    engine_slots: int | None = Field(None, ge=1, validation_alias="COTERIE_ENGINE_SLOTS")
-    """How many engines of one node that takes work from a queue may be up at once."""
+    engine_slots: int | None = Field(None, ge=0, validation_alias="COTERIE_ENGINE_SLOTS")
+    """How many managed engines this process may have up at once: a worker one, if not set, a server
+    all of them; with 0 a server starts none."""
+    online_wait_s: float = Field(
+        60.0, gt=0, allow_inf_nan=False, validation_alias="COTERIE_ONLINE_WAIT_S"
+    )
+    """Where there are fewer slots than engines: how long a request may wait before its engine comes
+    up though another one has work."""
     gpu: Literal["auto", "0", "1"] = Field("auto", validation_alias="COTERIE_GPU")
     """Whether vLLM runs on a GPU here, where a worker's engines can sleep."""
     trace_limit: int = Field(10_000, ge=0, validation_alias="COTERIE_TRACE_LIMIT")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ from coterie.ports import Clock
 from orchestrator.endings import ended
 from orchestrator.engines.restart import RestartPolicy
 from orchestrator.garage import Garage
+from orchestrator.scheduling.lobby import Lobby
 from orchestrator.scheduling.patience import Patience
 from orchestrator.scheduling.pressure import LoadSignal, Pressure
 from orchestrator.scheduling.residency import Residency, Tier
@@ -71,13 +73,15 @@ class Node:
     """What a worker works with: ``experts`` lists whom its engines can serve.
 
     ``signal`` gives an engine's load, None where it does not tell; ``loaded`` hears which engine
-    was brought up and how many seconds that took.
+    was brought up and how many seconds that took.  In the ``lobby`` wait requests that do not come
+    from the queue.
     """
 
     residency: Residency
     experts: Callable[[], Sequence[str]]
     signal: Callable[[str], Awaitable[LoadSignal | None]] = no_signal
     loaded: Callable[[str, float], None] = lambda engine, seconds: None
+    lobby: Lobby = field(default_factory=Lobby)
 
 
 class Worker:
@@ -113,6 +117,8 @@ class Worker:
         self._hearing: asyncio.Task[None] | None = None
         self._clock = clock
         self._since_s: dict[str, float] = {}
+        self._used_s: dict[str, float] = {}
+        node.lobby.notice = self._news.set
 
     def drain(self) -> None:
         """Makes :meth:`run` return: it claims nothing more, finishes what it has begun within the
@@ -219,6 +225,9 @@ class Worker:
                 return replace(view, holders=await self._queue.holders())
             self._garage.move(step.engine, step.tier)
             return replace(view, engines=self._engines(view.hosts))
+        if self._node.lobby.admit(step.expert, online=step.online) or step.online:
+            engines = self._engines(view.hosts)
+            return replace(view, engines=engines, parties=self._node.lobby.parties())
         if await self._run(step.engine, step.expert):
             return _claimed(view, step.expert, self._engines(view.hosts))
         return _without(view, step.expert)
@@ -288,8 +297,8 @@ class Worker:
     async def _view(self) -> View:
         hosts = self._hosts(self._garage.rests)
         depths, holders = await self._queue.depths(), await self._queue.holders()
-        waited_s = self._waited_s(depths)
-        return View(self.name, hosts, self._engines(hosts), depths, holders, waited_s)
+        waited_s, parties = self._waited_s(depths), self._node.lobby.parties()
+        return View(self.name, hosts, self._engines(hosts), depths, holders, waited_s, parties)
 
     def _waited_s(self, depths: Mapping[str, Depth]) -> Mapping[str, float]:
         now_s = self._clock.monotonic()
@@ -298,19 +307,36 @@ class Worker:
         return {expert: now_s - since_s for expert, since_s in self._since_s.items()}
 
     def _engines(self, hosts: Mapping[str, str]) -> Mapping[str, EngineView]:
-        tiers = self._node.residency.tiers()
-        return {name: self._engine(name, tiers) for name in {*tiers, *hosts.values()}}
+        tiers, seated = self._node.residency.tiers(), self._seated(hosts)
+        names = {*tiers, *hosts.values()}
+        return {name: self._engine(name, tiers, seated[name]) for name in names}
 
-    def _engine(self, name: str, tiers: Mapping[str, Tier]) -> EngineView:
+    def _seated(self, hosts: Mapping[str, str]) -> Counter[str]:
+        """Requests from the lobby that each engine answers now."""
+        found = Counter[str]()
+        for expert, engine in hosts.items():
+            found[engine] += self._node.lobby.inside(expert)
+        return found
+
+    def _engine(self, name: str, tiers: Mapping[str, Tier], seated: int) -> EngineView:
         shift = self._shifts.get(name)
         limit = self._limits.get(name, self._settings.pressure.start)
+        at_hand = seated + (shift.at_hand if shift else 0)
         return EngineView(
             tier=tiers.get(name, Tier.STOPPED),
             moving=self._garage.moving(name),
-            at_hand=shift.at_hand if shift else 0,
+            at_hand=at_hand,
             room=shift.room if shift else (limit + 1) // 2,
             fixed=self._garage.is_fixed(name),
+            awake_s=self._garage.awake_s(name),
+            idle_s=self._idle_s(name, at_hand),
         )
+
+    def _idle_s(self, engine: str, at_hand: int) -> float:
+        now_s = self._clock.monotonic()
+        if at_hand:
+            self._used_s[engine] = now_s
+        return now_s - self._used_s.setdefault(engine, now_s)
 
     def _hosts(self, without: Callable[[str], object]) -> Mapping[str, str]:
         """The engines of the experts that can be served, but for those ``without`` names."""
@@ -365,6 +391,7 @@ class Worker:
     async def _fail_hopeless(self) -> bool:
         """Fails a batch of an expert whose engine is given up, if nobody else could serve it."""
         hopeless = self._hosts(lambda engine: not self._garage.given_up(engine))
+        self._turn_away(hopeless)
         if not hopeless:
             return False
         depths, others = await self._queue.depths(), await self._queue.workers()
@@ -373,6 +400,14 @@ class Worker:
             if depths.get(expert, Depth()).waiting and expert not in able:
                 return await self._fail_batch(expert, self._garage.given_up(engine))
         return False
+
+    def _turn_away(self, hopeless: Mapping[str, str]) -> None:
+        """Closes the lobby for experts whose engine is given up: this node's, and nobody else's."""
+        lobby = self._node.lobby
+        why = {e: error for e, host in hopeless.items() if (error := self._garage.given_up(host))}
+        lobby.closed = why
+        for expert, error in why.items():
+            lobby.refuse(expert, error)
 
     async def _fail_batch(self, expert: str, error: EngineError | None) -> bool:
         claim = await self._queue.claim(self.name, expert)

@@ -8,7 +8,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from coterie.clock import SystemClock
 from coterie.db import Database
@@ -19,7 +19,7 @@ from orchestrator.engines.node import open_node
 from orchestrator.engines.residency import NodeResidency
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.unit_store import UnitStore
-from orchestrator.scheduling.cluster import EngineFigures
+from orchestrator.scheduling.learned import Learned
 from orchestrator.scheduling.planned import Planned
 from orchestrator.scheduling.redis_streams import RedisQueue
 from orchestrator.settings import Settings
@@ -50,8 +50,13 @@ async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
     """A worker that can be run; its engines end with it.
 
     Raises:
-        ConfigurationError: there is no queue to share.
+        ConfigurationError: there is no queue to share, or no room for an engine.
     """
+    if settings.engine_slots == 0:
+        raise ConfigurationError(
+            "a worker without a slot serves nothing: COTERIE_ENGINE_SLOTS=0 is for a server beside "
+            "it; give the worker 1 or more"
+        )
     queue = shared_queue(settings)
     if queue is None:
         raise ConfigurationError(
@@ -79,20 +84,19 @@ def _worker(
     residency: NodeResidency,
     known: KnownExperts,
 ) -> Worker:
-    figures: dict[str, EngineFigures] = {}
-
-    def loaded(engine: str, seconds: float) -> None:
-        log.info("engine %r is up after %.1f s", engine, seconds)
-        before = figures.get(engine) or EngineFigures(engine, 1.0, sleeps=residency.sleeps)
-        figures[engine] = replace(before, load_s=seconds)
-
+    learned = Learned(
+        residency.sleeps,
+        lambda engine, seconds: log.info("engine %r is up after %.1f s", engine, seconds),
+    )
     return Worker(
         name_of_this_life(settings),
-        Node(residency, known.names, residency.load, loaded),
+        Node(residency, known.names, residency.load, learned.loaded),
         queue,
         units,
         clock=SystemClock(),
-        planner=Planned.of_slots(settings.engine_slots or 1, figures, sleeps=residency.sleeps),
+        planner=Planned.of_slots(
+            settings.engine_slots or 1, learned.figures, sleeps=residency.sleeps
+        ),
         settings=WorkerSettings(
             beat_s=settings.worker_ttl_s / BEATS, grace_s=settings.worker_grace_s
         ),

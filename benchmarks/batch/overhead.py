@@ -37,7 +37,7 @@ from coterie.types import (
     Usage,
 )
 from orchestrator import schema
-from orchestrator.embedded import EmbeddedWorker
+from orchestrator.embedded import EmbeddedWorker, kept_up
 from orchestrator.jobs.ground import Ground
 from orchestrator.jobs.item_store import ItemStore
 from orchestrator.jobs.job import Job, JobSpec, JobState
@@ -122,7 +122,7 @@ def ground(database: Database, home: Path, experts: Sequence[str]) -> tuple[Grou
     seal = Seal(home / "seal.key")
     units = UnitStore(database, seal)
     entries = {n: Expert(n, ExpertKind.OPENAI, n, endpoint=f"http://x/{n}") for n in experts}
-    here = EmbeddedWorker(units, Engines(), lambda: tuple(entries.values()))
+    here = EmbeddedWorker(units, kept_up(Engines(), lambda: tuple(entries.values())))
     rate = Estimate(0.6, 0.05, 100)
     known = Knowledge.of([Profile(n, rate, {"a": rate}) for n in experts], name="made")
 

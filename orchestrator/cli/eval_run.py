@@ -88,6 +88,9 @@ async def _run(settings: Settings, spec: Any) -> tuple[Any, Any]:
     from orchestrator.bootstrap import build
     from orchestrator.jobs.outcome import result_of
 
+    if settings.redis_url and not settings.keyword_expert:
+        # Workers have the engines: this process would only start them a second time.
+        settings = settings.model_copy(update={"engine_slots": 0})
     async with build(settings) as parts:
         with show_jobs.watching(f"{spec.task} by {spec.strategy}") as tell:
             job = await parts.jobs.run(spec, tell)

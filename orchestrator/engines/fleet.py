@@ -25,6 +25,7 @@ from orchestrator.engines.orphans import reap
 from orchestrator.engines.placement import Placement, Plan, make_plan
 from orchestrator.engines.restart import NEVER
 from orchestrator.engines.retry import RetryPolicy
+from orchestrator.engines.signals import LoadSignal
 from orchestrator.engines.target import Target
 from orchestrator.engines.vllm import VllmSpec
 
@@ -135,6 +136,15 @@ class Fleet:
     def on_gpu(self) -> bool:
         """Whether the managed engines run on a GPU."""
         return self._managed.on_gpu
+
+    async def load(self, engine: str) -> LoadSignal | None:
+        """What a managed engine says of its load; None where it is not one of these.
+
+        Raises:
+            EngineError: it is not up, or does not answer.
+        """
+        process = self._processes.get(engine)
+        return await process.control.load() if process else None
 
     async def health(self) -> Mapping[str, Health]:
         """Every enabled expert's health, at most a second old.

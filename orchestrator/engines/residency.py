@@ -72,6 +72,11 @@ class NodeResidency:
                 resident.replace(process)
 
     @property
+    def fleet(self) -> Fleet:
+        """The engines themselves; whoever asks one of them past here risks that it is moved."""
+        return self._fleet
+
+    @property
     def sleeps(self) -> bool:
         """Whether engines of this node can sleep at all."""
         return self._fleet.on_gpu
@@ -85,7 +90,7 @@ class NodeResidency:
         resident = self._residents.get(engine)
         if resident is None or resident.tier is not Tier.AWAKE:
             return None
-        return await resident.process.control.load()
+        return await self._fleet.load(engine)
 
     def tiers(self) -> Mapping[str, Tier]:
         """Where each engine is now."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from coterie.db import Database
 from coterie.ports import Task
-from coterie.types import Expert
 from evals.tasks import load_task
 from evals.tasks.options import TaskOptions
 from orchestrator.descriptions import Descriptions, Embed
-from orchestrator.embedded import EmbeddedWorker
 from orchestrator.jobs.ground import Ground, Publishing, Tally
 from orchestrator.jobs.item_store import ItemStore
 from orchestrator.jobs.job import JobSpec
@@ -40,24 +39,22 @@ def job_service(
     archive: Archive,
     policy: Policy,
     embed: Embed | None,
-    queue: Publishing | None = None,
+    units: UnitStore,
+    queue: Publishing,
+    tally: Tally,
+    work: Callable[[], Coroutine[Any, Any, None]] | None = None,
     special: Mapping[str, LoadTask] | None = None,
 ) -> JobService:
-    """The jobs; work goes to ``queue``, and is done in this process where there is none.
+    """The jobs; work goes to ``queue``, and ``work`` does it where nobody else would.
 
     ``special`` are tasks that are no benchmarks, by name.
     """
     seal = Seal(settings.seal_key_file, settings.seal_key)
-    units = UnitStore(database, seal)
-    tally = Tally()
-    here = None if queue else EmbeddedWorker(units, roster, _entries(roster), loaded=tally.loaded)
-    publishing = queue if here is None else here.queue
-    assert publishing is not None
     ground = Ground(
         JobStore(database),
         ItemStore(database, seal),
         units,
-        publishing,
+        queue,
         inference,
         policy,
         lambda: roster.snapshot.experts,
@@ -67,11 +64,7 @@ def job_service(
         partial(_load, settings, special or {}),
         tally,
     )
-    return JobService(ground, here.run if here else None)
-
-
-def _entries(roster: Roster) -> Callable[[], Sequence[Expert]]:
-    return lambda: tuple(roster.snapshot.experts.values())
+    return JobService(ground, work)
 
 
 async def _load(settings: Settings, special: Mapping[str, LoadTask], spec: JobSpec) -> Task:

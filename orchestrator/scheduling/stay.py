@@ -5,10 +5,12 @@ Stays with what is loaded while there is work for it; then takes the deepest que
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from orchestrator.scheduling.lobby import Party
 from orchestrator.scheduling.residency import Tier
 from orchestrator.scheduling.steps import Move, Run, Step, Wait
 from orchestrator.scheduling.work import Depth
@@ -18,13 +20,15 @@ from orchestrator.scheduling.work import Depth
 class EngineView:
     """One engine of the worker's: ``at_hand`` units it was given and has not settled, ``room`` for
     more; ``moving`` is where it is being brought, while it is.  A ``fixed`` one is not the node's
-    to move."""
+    to move.  It has been awake for ``awake_s`` and without work for ``idle_s``, in seconds."""
 
     tier: Tier
     moving: Tier | None = None
     at_hand: int = 0
     room: int = 0
     fixed: bool = False
+    awake_s: float = math.inf
+    idle_s: float = 0.0
 
     @property
     def serves(self) -> bool:
@@ -41,7 +45,8 @@ class EngineView:
 class View:
     """What one worker sees: the engine of each expert it can serve, and the queue's figures.
 
-    ``waited_s`` is how long there has been work waiting of each expert, in seconds.
+    ``waited_s`` is how long there has been work waiting of each expert, in seconds; ``parties``
+    are the requests that wait beside the queue.
     """
 
     worker: str
@@ -50,6 +55,7 @@ class View:
     depths: Mapping[str, Depth]
     holders: Mapping[str, str]
     waited_s: Mapping[str, float] = field(default_factory=dict)
+    parties: tuple[Party, ...] = ()
 
     def engine(self, name: str) -> EngineView:
         """The engine; one that nobody speaks of is stopped."""

@@ -31,7 +31,7 @@ from coterie.types import (
     Usage,
 )
 from evals.results import ItemResult
-from orchestrator.embedded import EmbeddedWorker
+from orchestrator.embedded import EmbeddedWorker, kept_up
 from orchestrator.jobs.ground import Ground
 from orchestrator.jobs.item_store import ItemStore
 from orchestrator.jobs.job import Job, JobSpec, JobState
@@ -214,7 +214,7 @@ class World:
     async def working(self) -> AsyncIterator[Ground]:
         """The ground, with somebody who does the work."""
         entries = tuple(self.experts.values())
-        here = EmbeddedWorker(self.units, self, lambda: entries, settings=AT_ONCE)
+        here = EmbeddedWorker(self.units, kept_up(self, lambda: entries), settings=AT_ONCE)
         worker = asyncio.create_task(here.run())
         try:
             yield self.ground(here.queue)
