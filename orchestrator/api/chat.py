@@ -15,7 +15,6 @@ from fastapi.responses import JSONResponse
 
 from coterie.errors import CoterieError, UnknownModel
 from coterie.types import Route
-from orchestrator.api.alpha import answered_record
 from orchestrator.api.deps import CallerGone, EventStream, ForChat, while_connected
 from orchestrator.graph import decide, query_of
 from orchestrator.inquiry import Delta, Event, Finished, Inquiry, Routed
@@ -23,7 +22,7 @@ from orchestrator.parts import Parts
 from orchestrator.protocol.chat import ChatRequest, ChunkBodies, completion_body
 from orchestrator.protocol.errors import error_body, status_and_body
 from orchestrator.protocol.models import addressee
-from orchestrator.why import failure_record, route_record
+from orchestrator.why import failure_record, outcome_record, route_record
 
 log = logging.getLogger(__name__)
 router = APIRouter()
@@ -87,7 +86,7 @@ async def _whole(body: ChatRequest, inquiry: Inquiry, request: Request, parts: P
     except CoterieError as error:
         parts.traces.save(failure_record(inquiry, None, str(error)))
         raise
-    parts.traces.save(answered_record(outcome, parts))
+    parts.traces.save(outcome_record(outcome))
     answered = completion_body(
         f"chatcmpl-{inquiry.id}", int(time.time()), body.model, outcome.answer, outcome.usage
     )
@@ -169,7 +168,7 @@ class Conversation:
             piece = self._bodies.piece(event.chunk)
             return [_data(piece)] if piece else []
         if isinstance(event, Finished):
-            self._parts.traces.save(answered_record(event.outcome, self._parts))
+            self._parts.traces.save(outcome_record(event.outcome))
             return [_data(self._bodies.usage(event.outcome.usage))] if self._with_usage else []
         return []
 

@@ -6,6 +6,7 @@ An engine writes into ``HOME/fusion/traces/LARGE/REQUEST.NONCE.EXPERT.jsonl``
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import secrets
@@ -59,7 +60,8 @@ class AlphaTraces:
         found = sorted(self.folder.glob(f"*/{request}.*.jsonl"), key=_written)
         traces = [_read(path) for path in found[:_MOST_FILES]]
         for path in found:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
         return traces
 
 
