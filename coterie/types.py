@@ -424,7 +424,9 @@ class Chunk:
 class Failure:
     """An expert that did not answer, and why: part of the why-record, never hidden.
 
-    ``rejected`` says that its server refused the request itself, with ``code`` where it gave one.
+    ``rejected`` says that its server refused the request itself, with HTTP ``status``, and ``code``
+    where it gave one; ``kind`` what kind of error it was ("rejected", "timeout", "unavailable",
+    "protocol"), "" where that is not known.
     """
 
     expert: str
@@ -432,6 +434,8 @@ class Failure:
     latency_s: float
     rejected: bool = False
     code: str | None = None
+    kind: str = ""
+    status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from coterie.errors import ConfigurationError
+from coterie.task_names import spelled
 from coterie.types import JSON
 from evals.results import ItemResult, RunInfo, RunResult
 from evals.spending import Unit, mean_calls, mean_spent, unit_of
@@ -113,7 +114,7 @@ def check_alike(runs: Sequence[RunResult]) -> None:
     for other in (run.info for run in runs[1:]):
         for what in ("task", "split"):
             mine, theirs = getattr(first, what), getattr(other, what)
-            if mine != theirs:
+            if spelled(mine) != spelled(theirs):
                 raise ConfigurationError(
                     f"run {other.id!r} is of the {what} {theirs!r} and run {first.id!r} of "
                     f"{mine!r}: only runs of the same questions can be compared"

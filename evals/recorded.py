@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coterie.errors import ConfigurationError
+from coterie.task_names import spelled
 from coterie.types import Reading
 
 QUESTIONS, RESPONSES, MODELS = "questions.parquet", "responses.parquet", "models.csv"
@@ -125,7 +126,7 @@ def _questions(folder: Path, benchmark: str) -> Any:
     """The table of the benchmark's questions, in the file's order."""
     table = _read(folder / QUESTIONS, needed=("qid", "benchmark", "answer", "split"))
     there = {str(b) for b in table["benchmark"].unique().to_pylist()}
-    name = {_plain(b): b for b in there}.get(_plain(benchmark))
+    name = {spelled(b): b for b in there}.get(spelled(benchmark))
     if name is None:
         raise _unknown("benchmark", benchmark, there, str(folder))
     return table.filter([str(b) == name for b in table["benchmark"].to_pylist()])
@@ -285,10 +286,6 @@ def _experts(column: Any, asked: Sequence[str] | None, benchmark: str) -> tuple[
         if name not in there:
             raise _unknown("expert", name, there, benchmark)
     return tuple(sorted(set(asked) if asked else there))
-
-
-def _plain(name: str) -> str:
-    return name.replace("-", "_")
 
 
 def _unknown(kind: str, name: str, there: Collection[str], place: str) -> ConfigurationError:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from coterie.errors import EngineError, EngineRejected
+from coterie.errors import EngineError
 from coterie.types import Completion, Failure, Question, Usage
+from orchestrator.failing import failure_of
 from orchestrator.inquiry import Delta, Event, Inquiry
 from orchestrator.roster import Roster
 
@@ -62,10 +63,4 @@ class Asking:
     def _failure(self, name: str, error: EngineError, started: float) -> Failure:
         if self.inquiry.expert:
             raise error
-        return Failure(
-            name,
-            str(error),
-            time.perf_counter() - started,
-            rejected=isinstance(error, EngineRejected),
-            code=getattr(error, "code", None),
-        )
+        return replace(failure_of(error, time.perf_counter() - started), expert=name)

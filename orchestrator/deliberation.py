@@ -15,6 +15,7 @@ from aggregator.extract import choices_of
 from aggregator.synthesize import synthesis_question
 from coterie.errors import ContextLengthExceeded, CoterieError, NoExpertAvailable, RequestError
 from coterie.types import Completion, Failure, Question, Route, Verdict
+from orchestrator.failing import error_of
 from orchestrator.routing import Policy, Pool, Query, chances, load_router, names
 from orchestrator.routing.outlook import outlook
 from orchestrator.voting import vote_for
@@ -124,6 +125,13 @@ def everyone_failed(failures: Sequence[Failure]) -> CoterieError:
     return NoExpertAvailable(f"every expert that was asked failed: {told}")
 
 
+def nobody_answered(matter: Matter, failures: Sequence[Failure]) -> CoterieError:
+    """The same, where an expert that was asked for by name fails with its own error."""
+    if matter.pool is None and len(failures) == 1 and failures[0].kind:
+        return error_of(failures[0])
+    return everyone_failed(failures)
+
+
 # --- the whole road -----------------------------------------------------------------------------
 
 
@@ -184,7 +192,7 @@ def deliberate(
             continue  # hear those first
         if not completions:
             failures = [r for _, r in heard if isinstance(r, Failure)]
-            return Settled(tuple(heard), error=everyone_failed(failures))
+            return Settled(tuple(heard), error=nobody_answered(matter, failures))
         case, verdict = judge(matter, completions)
         waiting = recruits(matter, case, verdict, asked)
     assert verdict is not None  # a route chooses somebody

@@ -20,10 +20,8 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, TypedDict, cast
 
-import numpy as np
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
-from numpy.typing import NDArray
 
 from aggregator.base import options_in
 from coterie.types import Chunk, Completion, Failure, Question, Route, Verdict
@@ -41,10 +39,9 @@ from orchestrator.deliberation import (
 from orchestrator.descriptions import Embed
 from orchestrator.holders import Holders
 from orchestrator.inquiry import Delta, Event, Finished, Inquiry, Outcome, Routed
-from orchestrator.instructions import instruction_of
+from orchestrator.instructions import instruction_vectors
 from orchestrator.roster import Roster
 from orchestrator.routing import Policy, Pool, Query, direct, load_router, stay
-from orchestrator.routing.instruction import Instruction
 from skills.infer import SkillInference
 
 
@@ -204,22 +201,15 @@ async def query_of(inquiry: Inquiry, services: Services) -> Query:
     if inquiry.expert:
         return Query(text=question.text, options=options_in(question))
     found = await services.inference.infer(question)
+    [instruction] = await instruction_vectors([(question, inquiry.strategy)], services.embed)
     return Query(
         found.skills,
         question.text,
         found.vector,
         options_in(question),
         services.holders.of(question),
-        await _instruction(inquiry, services),
+        instruction,
     )
-
-
-async def _instruction(inquiry: Inquiry, services: Services) -> NDArray[np.float32] | None:
-    """The vector of what is asked for, for the one strategy that compares it."""
-    embed, text = services.embed, instruction_of(inquiry.question)
-    if embed is None or not text or inquiry.strategy != Instruction.name:
-        return None
-    return np.asarray((await embed([text]))[0])
 
 
 async def decide(inquiry: Inquiry, query: Query, services: Services) -> tuple[Pool | None, Route]:

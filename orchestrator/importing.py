@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from coterie.db import Database
 from coterie.errors import ConfigurationError
+from coterie.task_names import evidence_item
 from coterie.types import Expert, GradedAnswer, Reading, Skill, Usage
 from evals.recorded import Recording
 from orchestrator import schema
@@ -161,7 +162,7 @@ def _question(recording: Recording, row: int) -> StoredQuestion:
     choices = recording.choices[row]
     return StoredQuestion(
         task=recording.benchmark,
-        item=recording.items[row],
+        item=evidence_item(recording.items[row]),
         text=recording.texts[row],
         category=recording.categories[row],
         target=recording.targets[row],
@@ -181,7 +182,7 @@ def _graded(
     for column, recorded in enumerate(recording.experts):
         for row in rows[~np.isnan(recording.correct[rows, column])]:
             cell = (row, column)
-            item = recording.items[row]
+            item = evidence_item(recording.items[row])
             yield GradedAnswer(
                 expert=names[recorded],
                 task=recording.benchmark,

@@ -1,4 +1,4 @@
-"""What a prompt asks for, apart from what it asks it about: its task instruction.  Pure.
+"""What a prompt asks for, apart from what it asks it about: its task instruction.
 
 "Translate into French: the cat sleeps" is like an adapter that translates, and a little like one
 that knows cats; its instruction is like the first alone.
@@ -7,8 +7,14 @@ that knows cats; its instruction is like the first alone.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from coterie.types import Question
+from orchestrator.descriptions import Embed
+from orchestrator.routing.instruction import Instruction
 
 LONGEST = 400
 """Characters: of a longer instruction the beginning is compared, where the task is named."""
@@ -30,6 +36,25 @@ def instruction_of(question: Question) -> str:
     system = [m.text.strip() for m in question.messages if m.role in ("system", "developer")]
     found = next((text for text in reversed(system) if text), "") or _within(question.text.strip())
     return found[:LONGEST].strip()
+
+
+async def instruction_vectors(
+    asked: Sequence[tuple[Question, str]], embed: Embed | None
+) -> list[NDArray[np.float32] | None]:
+    """The unit vector, (d,), of what each question asks for.
+
+    ``asked`` has each question's strategy too: only one compares instructions, and for the others
+    there is None, as where nothing is asked for, or cannot be embedded.
+    """
+    found: list[NDArray[np.float32] | None] = [None] * len(asked)
+    if embed is None:
+        return found
+    texts = [instruction_of(q) if s == Instruction.name else "" for q, s in asked]
+    at = [i for i, text in enumerate(texts) if text]
+    if at:
+        for i, vector in zip(at, await embed([texts[i] for i in at]), strict=True):
+            found[i] = np.asarray(vector)
+    return found
 
 
 def _within(text: str) -> str:

@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     up though another one has work."""
     gpu: Literal["auto", "0", "1"] = Field("auto", validation_alias="COTERIE_GPU")
     """Whether vLLM runs on a GPU here, where a worker's engines can sleep."""
+    jobs_side_by_side: int = Field(4, ge=1, le=64, validation_alias="COTERIE_JOBS_SIDE_BY_SIDE")
+    """How many jobs and batches a server works on at a time."""
     trace_limit: int = Field(10_000, ge=0, validation_alias="COTERIE_TRACE_LIMIT")
     """How many why-records are kept."""
     worker_name: str = Field("", validation_alias="COTERIE_WORKER_NAME")
@@ -165,6 +167,11 @@ class Settings(BaseSettings):
     def spool_dir(self) -> Path:
         """Where files are read from that are kept in the database; nothing in it has a name."""
         return self.cache_dir / "spool"
+
+    @property
+    def lives_dir(self) -> Path:
+        """What tells whether a process that held a job is alive."""
+        return self.home / "lives"
 
     @property
     def server_file(self) -> Path:

@@ -14,6 +14,7 @@ from functools import partial
 from coterie.errors import EngineError, EngineProtocolError, EngineUnavailable
 from coterie.ports import Engine
 from coterie.types import Completion
+from orchestrator.failing import failure_of
 from orchestrator.scheduling.patience import Patience
 from orchestrator.scheduling.work import Unit, Units
 
@@ -72,7 +73,7 @@ class Settler:
             # Without the message: it might quote a question that is secret.
             log.info("unit %s failed: %s", key, type(error).__name__)
             final = not error.retryable
-            fail = partial(self._units.fail, key, str(error), final=final)
+            fail = partial(self._units.fail, key, failure_of(error), final=final)
             if await self._patiently(fail) or final:
                 return
             await asyncio.sleep(max(pause_s, _wish_s(error)))

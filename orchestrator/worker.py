@@ -21,10 +21,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from coterie.errors import EngineError, QueueUnavailable
+from coterie.errors import EngineError, EngineUnavailable, QueueUnavailable
 from coterie.ports import Clock
 from orchestrator.endings import ended
 from orchestrator.engines.restart import RestartPolicy
+from orchestrator.failing import failure_of
 from orchestrator.garage import Garage
 from orchestrator.scheduling.lobby import Lobby
 from orchestrator.scheduling.patience import Patience
@@ -385,7 +386,8 @@ class Worker:
         await shift.end(grace_s=0.0, last_s=self._settings.last_s)
         if unit := shift.blamed:
             told = f"its engine died while it answered this and nothing else: {error}"
-            await self._patiently(lambda: self._units.fail(unit.key, told))
+            failure = failure_of(EngineUnavailable(unit.expert, told))
+            await self._patiently(lambda: self._units.fail(unit.key, failure))
         self._garage.bury(engine, None if shift.blamed else error)
 
     async def _fail_hopeless(self) -> bool:
@@ -414,8 +416,9 @@ class Worker:
         if claim is None:
             return False
         told = f"its engine does not start, and is given up for now: {error}"
+        failure = failure_of(EngineUnavailable(expert, told))
         for unit in await self._patiently(lambda: self._units.open(claim.batch.keys)):
-            await self._patiently(partial(self._units.fail, unit.key, told, final=True))
+            await self._patiently(partial(self._units.fail, unit.key, failure, final=True))
         await self._patiently(lambda: self._queue.acknowledge(claim))
         return True
 

@@ -1,4 +1,7 @@
-"""Keeps profiling questions and graded answers in the database; speaks domain types only."""
+"""Keeps profiling questions and graded answers in the database; speaks domain types only.
+
+Tasks that share their items share a name here (:mod:`coterie.task_names`), whoever kept them.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from coterie.db import Database, upsert, utcnow
 from coterie.errors import UnknownExpert
+from coterie.task_names import evidence_name
 from coterie.types import GradedAnswer, Reading, SkillWeight, Usage, as_jsonable
 from skills.questions import StoredQuestion
 from skills.tables import GradedAnswerRow, QuestionRow
@@ -68,7 +72,8 @@ class AnswerStore:
 
     async def questions(self, task: str) -> list[StoredQuestion]:
         """The questions of ``task``, by item."""
-        query = select(QuestionRow).where(QuestionRow.task == task).order_by(QuestionRow.item)
+        named = QuestionRow.task == evidence_name(task)
+        query = select(QuestionRow).where(named).order_by(QuestionRow.item)
         async with self._database.read() as session:
             return [_question(row) for row in await session.scalars(query)]
 
@@ -104,7 +109,7 @@ def _narrow(query: Select[Any], expert: str | None, task: str | None) -> Select[
     if expert is not None:
         query = query.where(GradedAnswerRow.expert == expert)
     if task is not None:
-        query = query.where(GradedAnswerRow.task == task)
+        query = query.where(GradedAnswerRow.task == evidence_name(task))
     return query
 
 
@@ -115,7 +120,7 @@ def _skills(value: Sequence[dict[str, Any]]) -> tuple[SkillWeight, ...]:
 def _answer_columns(answer: GradedAnswer) -> dict[str, Any]:
     return {
         "expert": answer.expert,
-        "task": answer.task,
+        "task": evidence_name(answer.task),
         "item": answer.item,
         "skills": as_jsonable(answer.skills),
         "output": answer.output,
@@ -146,7 +151,7 @@ def _answer(row: Any, output: str) -> GradedAnswer:
 def _question_columns(question: StoredQuestion) -> dict[str, Any]:
     vector = question.vector
     return {
-        "task": question.task,
+        "task": evidence_name(question.task),
         "item": question.item,
         "text": question.text,
         "sha256": question.sha256,

@@ -10,6 +10,7 @@ from math import isfinite
 import numpy as np
 
 from coterie.errors import ConfigurationError
+from coterie.task_names import spelled
 from evals.compare import by_item, check_alike
 from evals.report.baselines import Bench, Row, System, best_single
 from evals.report.expert_figures import ExpertFigures, expert_figures
@@ -115,7 +116,7 @@ def report(
     check_alike([run, *others])
     for one in (run, *others):
         by_item(one)
-    if validation is not None and validation.info.task != run.info.task:
+    if validation is not None and spelled(validation.info.task) != spelled(run.info.task):
         raise ConfigurationError(
             f"run {validation.info.id!r} is of the task {validation.info.task!r}: experts for "
             f"{run.info.task!r} can be chosen on a run of that task only"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from coterie.errors import ConfigurationError
 from coterie.ports import Task
+from coterie.task_names import spelled
 from evals.tasks.options import TaskOptions, with_query
 
 Make = Callable[[TaskOptions], Task]
@@ -104,7 +105,7 @@ def load_task(name: str, options: TaskOptions | None = None) -> Task:
         from evals.tasks.own import own
 
         task = own(Path(plain.removeprefix(FILE)).expanduser(), options)
-        if task.name.replace("_", "-") in TASKS:
+        if spelled(task.name) in TASKS:
             raise ConfigurationError(
                 f"{plain!r} would be called {task.name!r}, as a task that comes with Coterie is: "
                 f"give it another name, {plain}?name=NAME"
@@ -115,7 +116,7 @@ def load_task(name: str, options: TaskOptions | None = None) -> Task:
 
 def task_entry(name: str) -> TaskEntry:
     """The entry of the task called ``name``."""
-    known = name.replace("_", "-")
+    known = spelled(name)
     if known in TASKS:
         return TASKS[known]
     close = difflib.get_close_matches(known, TASKS, n=2)

@@ -36,7 +36,7 @@ from orchestrator.batches.spool import Spool, TooManyLines
 from orchestrator.batches.store import BatchStore
 from orchestrator.batches.validate import Findings, validate
 from orchestrator.jobs.job import Job, JobSpec, JobState
-from orchestrator.jobs.service import JobService, is_gone
+from orchestrator.jobs.service import JobService
 from orchestrator.protocol.errors import status_and_body
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Clerk:
                 await self._work(batch, job, step, owner)
 
     async def _work(self, batch: Batch, job: Job | None, step: Step, owner: str | None) -> None:
-        gone = owner if owner and is_gone(owner) else None
+        gone = owner if owner and self.jobs.life.is_over(owner) else None
         if not await self.batches.take(batch.id, self.owner, instead_of=gone):
             return
         try:
@@ -176,7 +176,7 @@ class Clerk:
 
     def _still_runs(self, job: Job) -> bool:
         """Whether somebody may still bring answers to a job that is over."""
-        if job.owner is None or is_gone(job.owner) or job.finished_at is None:
+        if job.owner is None or job.finished_at is None or self.jobs.life.is_over(job.owner):
             return False
         return self.now() - job.finished_at < LETTING_GO
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import uuid
 from collections.abc import Mapping
 
 from coterie.db import Database
@@ -40,7 +37,7 @@ def batch_service(
 ) -> BatchService:
     """The batches, whose requests ``jobs`` answers."""
     clerk = Clerk(
-        f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}",
+        jobs.life.name,
         BatchStore(database),
         FileStore(database),
         jobs,

@@ -16,7 +16,7 @@ from orchestrator.batches.line import Line
 from orchestrator.jobs.item_store import Ending
 from orchestrator.jobs.unit_store import Kept
 from orchestrator.protocol.chat import completion_body
-from orchestrator.protocol.errors import status_and_body
+from orchestrator.protocol.errors import error_body, status_and_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,11 @@ def answered(batch: str, line: Line, ending: Ending, kept: Mapping[str, Kept]) -
 
 def refused(batch: str, line: Line, ending: Ending) -> bytes:
     """What the error file says of a request that was tried in vain."""
-    id = request_id(batch, line)
-    status, body = status_and_body(NoExpertAvailable(ending.result.error or "no answer was kept"))
+    id, told = request_id(batch, line), ending.result.error or "no answer was kept"
+    status, body = status_and_body(NoExpertAvailable(told))
+    if known := ending.refusal:  # nothing was kept of it in former times
+        status = known["status"]
+        body = error_body(told, known["type"], known["param"], known["code"])
     return _line(line, id, _response(status, id, body), None)
 
 

@@ -24,6 +24,7 @@ class RequestTask:
     spool: Spool
     name: str = NAME
     secret: bool = False
+    graded: bool = False
 
     def items(self, split: str, limit: int | None = None) -> Sequence[Item]:
         return Requests(self.spool)

@@ -122,8 +122,8 @@ class BatchService:
             return batch
         if progress is None:
             return batch
-        done, parked = progress.finished, progress.parked
-        return replace(batch, counts=Counts(batch.counts.total, done - parked, parked))
+        counts = Counts(batch.counts.total, progress.answered, progress.parked)
+        return replace(batch, counts=counts)
 
     # --- working --------------------------------------------------------------------------------
 

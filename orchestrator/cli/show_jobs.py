@@ -68,12 +68,16 @@ def watching(what: str) -> Iterator[Callable[[Any], None]]:
 def summary(progress: Any) -> str:
     """One line of it."""
     told = [f"{progress.finished} of {progress.items} items"]
-    if progress.finished:
+    if progress.finished and progress.correct is None:
+        told += ["– right", f"answered {progress.answered} of {progress.finished}"]
+    elif progress.finished:
         told.append(f"{progress.correct / progress.finished:.1%} right")
     if progress.parked:
         told.append(f"{progress.parked} parked")
     if progress.tokens_per_s:
         told.append(f"{progress.tokens_per_s:,.0f} tokens/s")
+    if progress.unserved:
+        told.append(f"nobody serves {', '.join(progress.unserved)}")
     if progress.left_s is not None:
         told.append(f"about {_duration(progress.left_s)} left")
     return ", ".join(told)
@@ -108,6 +112,8 @@ def job(found: Any) -> None:
     if progress is None:
         return
     show.console.print(summary(progress), markup=False, highlight=False)
+    for name, why in progress.unserved.items():
+        show.console.print(f"expert {name!r}: {why}", markup=False, soft_wrap=True)
     rows = [(n, f"{s.done}", f"{s.total}") for n, s in progress.stages.items()]
     show.table("Stages", ("stage", "done", "of"), rows)
     experts(progress)

@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from coterie.errors import JobError
 from coterie.types import Item, Question
+from orchestrator.instructions import instruction_vectors
 from orchestrator.jobs import record
 from orchestrator.jobs.ground import Ground
 from orchestrator.jobs.item_store import ANNOTATED, StoredItem
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.own_item import OwnItem
-from orchestrator.jobs.terms import Terms, about
+from orchestrator.jobs.terms import Terms, about, asking
 from orchestrator.routing import Query, direct, load_router
 from orchestrator.scheduling.patience import Patience
 from skills.infer import Inferred
 from skills.question_reader import BATCH, BatchInference
+
+Vector = NDArray[np.float32]
 
 Told = Callable[[int, int], None]
 """Told how many items are annotated, and how many are routed."""
@@ -55,7 +61,8 @@ class Annotator:
             items = await asyncio.to_thread(self._items, at)
             stored = await self._annotated(at, items)
             if not whole:
-                stored = await asyncio.to_thread(self._routed, items, stored)
+                instructions = await self._instructions(items)
+                stored = await asyncio.to_thread(self._routed, items, stored, instructions)
                 routed += len(stored)
             await self._keep(stored)
             self.tell(at + len(stored), routed)
@@ -88,6 +95,14 @@ class Annotator:
                 found += await asyncio.gather(*map(inference.infer, part))
         return found
 
+    async def _instructions(self, items: Sequence[Item]) -> list[Vector | None]:
+        """What each asks for, for the strategy that compares it."""
+        found: list[Vector | None] = []
+        for at in range(0, len(items), BATCH):
+            part = [(asking(i), self.terms.strategy(i)) for i in items[at : at + BATCH]]
+            found += await instruction_vectors(part, self.ground.embed)
+        return found
+
     def _items(self, at: int) -> Sequence[Item]:
         """The page of items that begins there.  Blocks where they are in a file."""
         return self.items[at : at + self.page]
@@ -96,9 +111,17 @@ class Annotator:
         item = item or self.items[stored.position]
         return self.terms.query(item, stored.skills, stored.vector)
 
-    def _routed(self, items: Sequence[Item], stored: Sequence[StoredItem]) -> list[StoredItem]:
+    def _routed(
+        self,
+        items: Sequence[Item],
+        stored: Sequence[StoredItem],
+        instructions: Sequence[Vector | None],
+    ) -> list[StoredItem]:
         """The same with their routes.  Blocks."""
-        queries = [self._query(s, item) for s, item in zip(stored, items, strict=True)]
+        queries = [
+            replace(self._query(s, item), instruction=instruction)
+            for s, item, instruction in zip(stored, items, instructions, strict=True)
+        ]
         if items and isinstance(items[0], OwnItem):
             routes = [self._own(item, query) for item, query in zip(items, queries, strict=True)]
         else:

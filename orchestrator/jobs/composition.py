@@ -16,6 +16,7 @@ from orchestrator.descriptions import Descriptions, Embed
 from orchestrator.jobs.ground import Ground, Publishing, Tally
 from orchestrator.jobs.item_store import ItemStore
 from orchestrator.jobs.job import JobSpec
+from orchestrator.jobs.life import Life
 from orchestrator.jobs.outage import reaching
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.service import JobService
@@ -63,8 +64,11 @@ def job_service(
         Descriptions(embed).of,
         partial(_load, settings, special or {}),
         tally,
+        embed=embed,
     )
-    return JobService(ground, work)
+    return JobService(
+        ground, work, side_by_side=settings.jobs_side_by_side, life=Life(settings.lives_dir)
+    )
 
 
 async def _load(settings: Settings, special: Mapping[str, LoadTask], spec: JobSpec) -> Task:

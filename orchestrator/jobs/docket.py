@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from aggregator.base import Case
 from coterie.ports import Task
@@ -25,6 +26,7 @@ from orchestrator.jobs.item_store import StoredItem
 from orchestrator.jobs.keys import prompt_key, unit_key
 from orchestrator.jobs.terms import Terms
 from orchestrator.jobs.unit_store import Kept, Request
+from orchestrator.protocol.errors import status_and_body
 from orchestrator.routing import chances
 from orchestrator.scheduling.work import Unit
 
@@ -106,6 +108,17 @@ class Docket:
             return None
         ask = next(ask for ask, reply in state.heard if reply is state.answer)
         return self.request(ask).unit.key
+
+    def refusal(self) -> Mapping[str, Any] | None:
+        """What a caller is told who gets no answer, but for the message: status, type, param, code.
+
+        None while, or where, there is an answer.
+        """
+        state = self.state
+        if not isinstance(state, Settled) or state.error is None:
+            return None
+        status, body = status_and_body(state.error)
+        return {"status": status, **{k: v for k, v in body["error"].items() if k != "message"}}
 
     def result(self, task: Task, replies: Mapping[str, Kept], began: datetime) -> ItemResult:
         """The result, once the item is settled; what was stored before ``began`` is reused."""

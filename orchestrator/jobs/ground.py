@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from coterie.clock import SystemClock
 from coterie.ports import Clock, Task
 from coterie.types import Expert
+from orchestrator.descriptions import Embed
 from orchestrator.jobs.item_store import ItemStore
 from orchestrator.jobs.job import JobSpec
 from orchestrator.jobs.store import JobStore
 from orchestrator.jobs.unit_store import UnitStore
 from orchestrator.routing import Policy
-from orchestrator.scheduling.work import Batch, Depth
+from orchestrator.scheduling.work import Batch, Depth, WorkerState
 from skills.infer import SkillInference
 from skills.knowledge import Knowledge
 
@@ -29,6 +30,8 @@ class Publishing(Protocol):
     async def publish(self, batches: Sequence[Batch]) -> None: ...
 
     async def depths(self) -> Mapping[str, Depth]: ...
+
+    async def workers(self) -> Sequence[WorkerState]: ...
 
 
 @dataclass(slots=True)
@@ -49,7 +52,8 @@ class Ground:
     """The ground jobs stand on.
 
     ``known`` gives the registry's experts as they are now; ``knowledge`` the snapshot of a name, or
-    the active one for None; ``describe`` the vectors of experts' descriptions.
+    the active one for None; ``describe`` the vectors of experts' descriptions, and ``embed`` those
+    of any text, where there is an encoder.
     """
 
     jobs: JobStore
@@ -64,3 +68,4 @@ class Ground:
     load_task: Callable[[JobSpec], Awaitable[Task]]
     tally: Tally = field(default_factory=Tally)
     clock: Clock = field(default_factory=SystemClock)
+    embed: Embed | None = None

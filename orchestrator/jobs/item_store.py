@@ -39,10 +39,15 @@ class StoredItem:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What came of an item: ``answer`` is the key of the completion that is its answer."""
+    """What came of an item: ``answer`` is the key of the completion that is its answer.
+
+    ``refusal`` is what a caller is told where there is none: HTTP ``status``, and ``type``,
+    ``param`` and ``code`` of OpenAI's error object.
+    """
 
     result: ItemResult
     answer: str | None = None
+    refusal: Mapping[str, Any] | None = None
 
 
 class ItemStore:
@@ -110,10 +115,8 @@ class ItemStore:
             for row in rows
         ]
 
-    async def finish(
-        self, job: str, results: Mapping[int, ItemResult], answers: Mapping[int, str | None]
-    ) -> None:
-        """Keeps the results, by position, and the keys of their ``answers``; the first one stays.
+    async def finish(self, job: str, endings: Mapping[int, Ending]) -> None:
+        """Keeps what came of items, by position; the first one stays.
 
         Vectors go with it, unless there is no answer: another try would need them.
         """
@@ -127,18 +130,20 @@ class ItemStore:
                 error=bindparam("error"),
                 result=bindparam("result"),
                 answer=bindparam("answer"),
+                refusal=bindparam("refusal"),
                 vector=case((bindparam("stage") == PARKED, _ITEMS.c.vector), else_=None),
             )
         )
         rows = [
             {
                 "at": position,
-                "stage": DONE if r.error is None else PARKED,
-                "error": r.error,
-                "result": as_jsonable(r),
-                "answer": answers.get(position),
+                "stage": DONE if e.result.error is None else PARKED,
+                "error": e.result.error,
+                "result": as_jsonable(e.result),
+                "answer": e.answer,
+                "refusal": e.refusal,
             }
-            for position, r in results.items()
+            for position, e in endings.items()
         ]
         await self._execute(statement, rows)
 
@@ -176,12 +181,15 @@ class ItemStore:
     async def endings(self, job: str, start: int, stop: int) -> dict[int, Ending]:
         """How the items ended that are at positions from ``start`` to before ``stop``."""
         c = _ITEMS.c
-        query = select(c.position, c.result, c.answer).where(
+        query = select(c.position, c.result, c.answer, c.refusal).where(
             c.job == job, c.position >= start, c.position < stop, c.stage.in_([DONE, PARKED])
         )
         async with self._database.read() as session:
             rows = (await session.execute(query)).all()
-        return {row.position: Ending(record.result_of(row.result), row.answer) for row in rows}
+        return {
+            row.position: Ending(record.result_of(row.result), row.answer, row.refusal)
+            for row in rows
+        }
 
     @reaching
     async def _execute(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:

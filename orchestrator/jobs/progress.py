@@ -36,18 +36,20 @@ class ExpertProgress:
 class JobProgress:
     """How a job stands.
 
-    ``items`` in all, of which ``finished`` have a result, ``correct`` of them right and ``parked``
-    without an answer.  ``tokens_per_s`` are generated now; ``left_s`` is the estimated time left,
-    None where nothing can be told yet.  ``seconds`` are by what was done: annotate, generate
-    (waiting for answers), aggregate (votes and grading), load (of engines, a part of generate);
-    ``loads`` are by expert.
+    ``items`` in all, of which ``finished`` have a result, ``correct`` of them right (None where
+    nothing is graded) and ``parked`` without an answer.  ``tokens_per_s`` are generated now;
+    ``left_s`` is the estimated time left, None where nothing can be told yet.  ``seconds`` are by
+    what was done: annotate, generate (waiting for answers), aggregate (votes and grading), load (of
+    engines, a part of generate);
+    ``loads`` are by expert.  ``unserved`` says of experts whose work nobody does why that is so,
+    and what to do.
     """
 
     id: str
     state: str
     items: int = 0
     finished: int = 0
-    correct: int = 0
+    correct: int | None = 0
     parked: int = 0
     stages: Mapping[str, StageProgress] = field(default_factory=dict)
     experts: Mapping[str, ExpertProgress] = field(default_factory=dict)
@@ -56,6 +58,12 @@ class JobProgress:
     seconds: Mapping[str, float] = field(default_factory=dict)
     loads: Mapping[str, int] = field(default_factory=dict)
     error: str | None = None
+    unserved: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def answered(self) -> int:
+        """Items that have an answer, right or wrong."""
+        return self.finished - self.parked
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> JobProgress:

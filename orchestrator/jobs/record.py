@@ -12,6 +12,7 @@ from coterie.types import (
     Expert,
     ExpertKind,
     ExpertSource,
+    Failure,
     FusionSpec,
     Message,
     Question,
@@ -22,6 +23,8 @@ from coterie.types import (
     as_jsonable,
 )
 from evals.results import Call, ItemResult
+from orchestrator.engines.failures import CONTEXT_LENGTH_EXCEEDED
+from orchestrator.failing import REJECTED
 from orchestrator.routing import chances
 
 # Made once: json.dumps would make one for every call.
@@ -119,6 +122,33 @@ def route_of(record: Mapping[str, Any], skills: tuple[SkillWeight, ...]) -> Rout
         record["enough"],
         record["step"],
         record["snapshot"],
+    )
+
+
+def failure_record(failure: Failure, *, sealed: bool) -> dict[str, Any]:
+    """What kind of failure it was; its message is kept apart.
+
+    Of a ``sealed`` question no code but our own is kept: what a server calls a code is its own
+    choice of words.
+    """
+    code = failure.code
+    if sealed and code != CONTEXT_LENGTH_EXCEEDED:
+        code = None
+    return {"kind": failure.kind, "status": failure.status, "code": code}
+
+
+def failure_of(expert: str, error: str, record: Mapping[str, Any] | None) -> Failure:
+    """The failure that :func:`failure_record` wrote; nothing was written in former times."""
+    known = record or {}
+    kind = known.get("kind", "")
+    return Failure(
+        expert,
+        error,
+        0.0,
+        rejected=kind == REJECTED,
+        code=known.get("code"),
+        kind=kind,
+        status=known.get("status"),
     )
 
 

@@ -16,13 +16,14 @@ import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from coterie.errors import CoterieError
+from coterie.errors import CoterieError, EngineUnavailable
 from coterie.ports import Task
 from coterie.types import Item
 from evals.results import ItemResult
+from orchestrator.failing import failure_of
 from orchestrator.jobs.annotate import Annotator
 from orchestrator.jobs.ground import Ground
 from orchestrator.jobs.item_store import ROUTED
@@ -31,11 +32,16 @@ from orchestrator.jobs.progress import JobProgress
 from orchestrator.jobs.sweep import Sweeper
 from orchestrator.jobs.terms import Terms, experts_of, fix
 from orchestrator.jobs.tracker import Tracker
+from orchestrator.jobs.unserved import SILENT_S, unserved
 from orchestrator.scheduling.patience import Patience
 from orchestrator.scheduling.work import Depth
 
 log = logging.getLogger(__name__)
 
+GONE = (
+    "it was {} since the job began: bring it back, and `coterie jobs resume` asks it what has no "
+    "answer"
+)
 BATCHES = 100
 """Batches whose keys are read at a time to be published."""
 
@@ -44,7 +50,8 @@ BATCHES = 100
 class Pace:
     """``page`` items are handled at a time; the open ones are counted every ``poll_s`` seconds,
     more seldom where that takes long (``share`` of the time at most); the owner says that it is
-    alive every ``beat_s``; a lost batch is published again after ``republish_s`` at the earliest.
+    alive every ``beat_s``; a lost batch is published again after ``republish_s`` at the earliest;
+    who serves experts that nothing comes of is looked at every ``look_s``.
     """
 
     page: int = 256
@@ -53,6 +60,7 @@ class Pace:
     share: float = 0.05
     beat_s: float = 1.0
     republish_s: float = 5.0
+    look_s: float = 5.0
 
 
 class Stopped(Exception):
@@ -82,6 +90,7 @@ class Runner:
         self._stopped = False
         self._published: dict[str, float] = {}  # when, by batch
         self._depths: Mapping[str, Depth] = {}
+        self._looked = float("-inf")
 
     @property
     def progress(self) -> JobProgress:
@@ -130,6 +139,7 @@ class Runner:
     async def _stages(self) -> None:
         task, items, terms = await self._load()
         self._tracker.items = len(items)
+        self._tracker.graded = getattr(task, "graded", True)  # requests of a stranger's are not
         self._tracker.resume(self._job.progress)
         with self._timed("annotate"):
             await self._annotate(terms, items)
@@ -190,8 +200,9 @@ class Runner:
             if not self._tracker.waiting:
                 return
             with self._timed("generate"):
-                await self._publish()
-                ready = await self._wait()
+                await self._fail_gone(terms)
+                await self._publish(terms)
+                ready = await self._wait(terms)
 
     async def _sweep(self, sweeper: Sweeper, number: int) -> None:
         swept = await sweeper.sweep(number)
@@ -199,28 +210,40 @@ class Runner:
         self._tracker.swept(number, swept.heard, swept.failed)
         self._tracker.waiting |= swept.waiting
 
-    async def _publish(self) -> None:
+    async def _fail_gone(self, terms: Terms) -> None:
+        """Fails what experts were to answer that nobody can ask any more: others follow them."""
+        for expert, what in terms.gone(self._ground.known()).items():
+            waiting = self._tracker.waiting.items()
+            if ids := [id for id, batch in waiting if batch.open and batch.by[0] == expert]:
+                log.warning("job %s: expert %r was %s; others follow", self._job.id, expert, what)
+                failure = failure_of(EngineUnavailable(expert, GONE.format(what)))
+                await self._patiently(partial(self._ground.units.give_up, ids, failure))
+
+    async def _publish(self, terms: Terms) -> None:
         """Publishes what was not yet, expert after expert."""
-        waiting = self._tracker.waiting
-        new = [id for id in waiting if id not in self._published]
+        waiting, gone = self._tracker.waiting, terms.gone(self._ground.known())
+        new = [id for id in waiting if id not in self._published and waiting[id].by[0] not in gone]
         await self._put(sorted(new, key=lambda id: waiting[id].by))
 
     async def _put(self, ids: Sequence[str]) -> None:
         for at in range(0, len(ids), BATCHES):
             part = ids[at : at + BATCHES]
-            batches = await self._patiently(partial(self._ground.units.batches, part))
+            found = await self._patiently(partial(self._ground.units.batches, part))
+            batches = [replace(batch, lane=self._job.id) for batch in found]
             await self._patiently(partial(self._ground.queue.publish, batches))
             now = self._ground.clock.monotonic()
             self._published |= dict.fromkeys(part, now)
 
-    async def _wait(self) -> Sequence[int]:
+    async def _wait(self, terms: Terms) -> Sequence[int]:
         """Returns pages that can go on, once there are some."""
         while True:
+            await self._fail_gone(terms)
             cost_s = await self._poll()
             if closed := self._tracker.closed():
                 self._forget()
                 return sorted(closed)
             await self._republish()
+            await self._look_for_workers()
             pace = self._pace
             await asyncio.sleep(min(max(pace.poll_s, cost_s / pace.share), pace.most_s))
             self._check()
@@ -250,6 +273,16 @@ class Runner:
             if now - self._published.get(id, now) >= late
         ]
         await self._put(lost)
+
+    async def _look_for_workers(self) -> None:
+        """Finds out whose work nobody does, now and then, where nothing has come of it lately."""
+        idle_s, now = self._tracker.idle_s(), self._ground.clock.monotonic()
+        if max(idle_s.values(), default=0.0) < SILENT_S:
+            self._tracker.unserved = {}
+        elif now - self._looked >= self._pace.look_s:
+            self._looked = now
+            workers = await self._patiently(self._ground.queue.workers)
+            self._tracker.unserved = unserved(idle_s, workers)
 
     def _forget(self) -> None:
         waiting = self._tracker.waiting

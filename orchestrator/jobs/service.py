@@ -1,4 +1,4 @@
-"""The jobs of one process: taken on, run one at a time, watched from outside.
+"""The jobs of one process: taken on, run a few side by side, watched from outside.
 
 The command line, REST and OpenAI's Batch API all go through here.
 """
@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
-
-import psutil
 
 from coterie.db import utcnow
 from coterie.errors import JobError, StoreUnavailable
@@ -23,6 +19,7 @@ from evals.results import ItemResult
 from orchestrator.jobs.ground import Ground
 from orchestrator.jobs.item_store import Ending
 from orchestrator.jobs.job import Job, JobSpec, JobState
+from orchestrator.jobs.life import Life
 from orchestrator.jobs.progress import JobProgress
 from orchestrator.jobs.runner import Pace, Runner
 from orchestrator.jobs.terms import fix
@@ -34,6 +31,8 @@ log = logging.getLogger(__name__)
 LOOK_S = 2.0
 """How often a server looks for jobs that others have made, or left."""
 GRACE_S = 2.0
+SIDE_BY_SIDE = 4
+"""Jobs that a server runs at a time."""
 
 Tell = Callable[[JobProgress], None]
 
@@ -41,7 +40,8 @@ Tell = Callable[[JobProgress], None]
 class JobService:
     """Takes jobs on and runs them; ``work`` does what is published, where nobody else does.
 
-    Nothing runs before :meth:`start`, or :meth:`run`.
+    Nothing runs before :meth:`start`, or :meth:`run`.  A server runs up to ``side_by_side`` jobs at
+    a time: the queue serves them in turn.
     """
 
     def __init__(
@@ -50,15 +50,23 @@ class JobService:
         work: Callable[[], Coroutine[Any, Any, None]] | None = None,
         *,
         pace: Pace | None = None,
+        side_by_side: int = SIDE_BY_SIDE,
+        life: Life | None = None,
     ) -> None:
+        self.life = life or Life()
+        self._side_by_side = side_by_side
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._ground = ground
         self._work = work
         self._pace = pace
-        self._owner = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self._live: dict[str, JobProgress] = {}
         self._wake = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
         self._working: asyncio.Task[None] | None = None
+
+    @property
+    def _owner(self) -> str:
+        return self.life.name
 
     # --- what callers ask for -------------------------------------------------------------------
 
@@ -143,35 +151,53 @@ class JobService:
         return await self.get(job.id)
 
     def start(self) -> None:
-        """Begins to run queued and unfinished jobs, one at a time, and does not end."""
+        """Begins to run queued and unfinished jobs, the oldest first, and does not end."""
         self._start_work()
         if self._serving is None:
             self._serving = asyncio.create_task(self._serve(), name="jobs")
 
     async def aclose(self) -> None:
-        """Stops; a job that runs is left to be gone on with."""
-        for task in (self._serving, self._working):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        """Stops; jobs that run are left to be gone on with."""
+        await _ended(self._serving)
+        await _ended(*self._running.values())
+        await _ended(self._working)
+        self.life.end()
 
     async def _serve(self) -> None:
         while True:
             self._wake.clear()
             try:
-                while job := await self._next():
-                    await self._run(job.id, lambda progress: None)
+                while len(self._running) < self._side_by_side and (job := await self._next()):
+                    self._begin(job.id)
             except StoreUnavailable as error:
                 log.warning("no jobs are looked for: %s", error)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), LOOK_S)
 
+    def _begin(self, id: str) -> None:
+        """Runs a job that was taken beside the others."""
+        self._running[id] = asyncio.create_task(self._run_beside(id), name=f"run {id}")
+        self._running[id].add_done_callback(lambda _: self._over(id))
+
+    def _over(self, id: str) -> None:
+        del self._running[id]
+        self._wake.set()
+
+    async def _run_beside(self, id: str) -> None:
+        try:
+            await self._run(id, lambda progress: None)
+        except StoreUnavailable as error:
+            log.warning("job %s is left for later: %s", id, error)
+        except Exception as error:  # the others are not to suffer from it
+            log.error("job %s is left for later: %s", id, type(error).__name__)
+
     async def _next(self) -> Job | None:
         """The next job, taken."""
         for job in await self._ground.jobs.going():
-            if job.owner and is_gone(job.owner):
+            if job.owner and self.life.is_over(job.owner):
                 await self._ground.jobs.give_up(job.id, job.owner)
-        found = await self._ground.jobs.next()
+        # One that runs here is not taken up again, though its beat be late.
+        found = await self._ground.jobs.next(without=self._running)
         return found if found and await self._ground.jobs.take(found.id, self._owner) else None
 
     async def _run(self, id: str, tell: Tell) -> JobState:
@@ -211,7 +237,7 @@ class JobService:
     async def _take_over(self, job: Job) -> bool:
         if job.state.is_over:
             await self._ground.jobs.resume(job.id)
-        gone = job.owner if job.owner and is_gone(job.owner) else None
+        gone = job.owner if job.owner and self.life.is_over(job.owner) else None
         return await self._ground.jobs.take(job.id, self._owner, instead_of=gone)
 
     def _up_to_date(self, job: Job) -> Job:
@@ -220,8 +246,9 @@ class JobService:
         return replace(job, progress=replace(found, state=str(job.state), error=job.error))
 
 
-def is_gone(owner: str) -> bool:
-    """Whether the process that ``owner`` names ran on this machine, and runs no more."""
-    host, _, rest = owner.partition("/")
-    pid = rest.partition("/")[0]
-    return host == socket.gethostname() and pid.isdigit() and not psutil.pid_exists(int(pid))
+async def _ended(*tasks: asyncio.Task[None] | None) -> None:
+    """Cancels them, and returns when they have ended."""
+    there = [task for task in tasks if task is not None]
+    for task in there:
+        task.cancel()
+    await asyncio.gather(*there, return_exceptions=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -75,10 +75,12 @@ class JobStore:
         return _job(row) if row else None
 
     @reaching
-    async def next(self) -> Job | None:
-        """The oldest job that waits for somebody to run it, or whose owner is silent."""
+    async def next(self, without: Collection[str] = ()) -> Job | None:
+        """The oldest job that waits for somebody to run it, or whose owner is silent; none of those
+        called ``without``."""
         waiting = JobRow.state.in_([JobState.QUEUED, JobState.RUNNING])
-        query = select(JobRow).where(waiting, _free()).order_by(JobRow.created_at, JobRow.id)
+        query = select(JobRow).where(waiting, _free(), JobRow.id.not_in(list(without)))
+        query = query.order_by(JobRow.created_at, JobRow.id)
         async with self._database.read() as session:
             row = await session.scalar(query.limit(1))
         return _job(row) if row else None
@@ -185,7 +187,8 @@ class JobStore:
             statement = update(JobRow).where(JobRow.id == id, over).values(**values)
             if (await session.execute(statement.returning(JobRow.id))).first():
                 again = update(_ITEMS).where(parked)
-                await session.execute(again.values(stage=ROUTED, error=None, result=None))
+                blank = {"error": None, "result": None, "refusal": None}
+                await session.execute(again.values(stage=ROUTED, **blank))
         return await self.get(id)
 
     @reaching

@@ -18,7 +18,7 @@ from evals.results import ItemResult
 from orchestrator.deliberation import Ask, Missing, Settled
 from orchestrator.jobs.docket import Docket
 from orchestrator.jobs.ground import Ground
-from orchestrator.jobs.item_store import ROUTED, StoredItem
+from orchestrator.jobs.item_store import ROUTED, Ending, StoredItem
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.terms import Terms
 from orchestrator.jobs.tracker import By, Heard, Outstanding
@@ -77,9 +77,9 @@ class Sweeper:
         self, dockets: Sequence[Docket], replies: dict[str, Kept]
     ) -> dict[int, ItemResult]:
         await self._advance(dockets, replies)
-        results = await asyncio.to_thread(self._results, dockets, replies)
-        await self._finish(results, {d.position: d.answer() for d in dockets})
-        return results
+        endings = await asyncio.to_thread(self._endings, dockets, replies)
+        await self.patiently(lambda: self.ground.items.finish(self.job.id, endings))
+        return {position: ending.result for position, ending in endings.items()}
 
     async def _stored(self, start: int) -> list[StoredItem]:
         items, secret = self.ground.items, self.terms.secret
@@ -113,17 +113,14 @@ class Sweeper:
         retry_before = self.job.retry_before
         return await self.patiently(lambda: self.ground.units.replies(keys, retry_before))
 
-    def _results(
-        self, dockets: Iterable[Docket], replies: Mapping[str, Kept]
-    ) -> dict[int, ItemResult]:
-        """The results of those that are settled.  Blocks."""
+    def _endings(self, dockets: Iterable[Docket], replies: Mapping[str, Kept]) -> dict[int, Ending]:
+        """What came of those that are settled.  Blocks."""
         settled = [d for d in dockets if isinstance(d.state, Settled)]
-        return {d.position: d.result(self.task, replies, self.job.created_at) for d in settled}
-
-    async def _finish(
-        self, results: Mapping[int, ItemResult], answers: Mapping[int, str | None]
-    ) -> None:
-        await self.patiently(lambda: self.ground.items.finish(self.job.id, results, answers))
+        began = self.job.created_at
+        return {
+            d.position: Ending(d.result(self.task, replies, began), d.answer(), d.refusal())
+            for d in settled
+        }
 
     async def _register(self, number: int, dockets: Sequence[Docket]) -> dict[str, Outstanding]:
         """Makes units of what is missing; the batches that still have some of them open."""

@@ -41,7 +41,8 @@ class JobItemRow(Base):
     """One item of a job: ``stage`` is annotated, routed, done or parked.
 
     ``vector`` is the question's embedding (float32), kept until the item is done; sealed where the
-    task is secret.  ``answer`` is the key of the unit whose completion is the answer.
+    task is secret.  ``answer`` is the key of the unit whose completion is the answer; ``refusal``
+    what a caller is told where there is none (HTTP status, and the error's type, param and code).
     """
 
     __tablename__ = "job_items"
@@ -57,6 +58,7 @@ class JobItemRow(Base):
     result: Mapped[dict[str, Any] | None]
     vector: Mapped[bytes | None]
     answer: Mapped[str | None]
+    refusal: Mapped[dict[str, Any] | None]
 
 
 class PromptRow(Base):
@@ -72,7 +74,8 @@ class UnitRow(Base):
     """One completion, made or to be made.
 
     ``batch`` is the batch it is handed out in, from its first registration on; ``body`` is the
-    completion as JSON, sealed where the key says so, and ``error`` the last try's, likewise.
+    completion as JSON, sealed where the key says so, and ``error`` the last try's, likewise;
+    ``failed_as`` says what kind of error that was.
     """
 
     __tablename__ = "units"
@@ -89,4 +92,5 @@ class UnitRow(Base):
     parked_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
     error: Mapped[str | None]
+    failed_as: Mapped[dict[str, Any] | None]
     body: Mapped[bytes | None]

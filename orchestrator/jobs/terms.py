@@ -111,16 +111,31 @@ class Terms:
         revisions = {name: revision(experts[name], experts) for name in pool.names}
         return cls(spec, pool, policy, experts, revisions, secret)
 
+    def gone(self, current: Mapping[str, Expert]) -> dict[str, str]:
+        """The experts that nobody can ask any more, and what became of each."""
+        found = {name: current.get(name) for name in self.pool.names}
+        return {
+            name: "disabled" if now else "removed"
+            for name, now in found.items()
+            if now is None or not now.enabled
+        }
+
     def check(self, current: Mapping[str, Expert]) -> None:
-        """Raises :class:`JobError` unless the experts still are what they were."""
+        """Raises :class:`JobError` if an expert has become another one, or nobody is left to ask.
+
+        Those that are gone fail what they are asked, and others answer instead.
+        """
+        gone = self.gone(current)
+        if len(gone) == len(self.pool.names):
+            raise JobError(
+                f"{', '.join(f'expert {name!r} was {what}' for name, what in gone.items())} since "
+                "the job began, and nobody is left to be asked: bring them back and resume the "
+                "job, or start another one (what was answered is reused)"
+            )
         for name in self.pool.names:
             now = current.get(name)
-            if now is None or not now.enabled:
-                state = "disabled" if now else "removed"
-                raise JobError(
-                    f"expert {name!r} was {state} since the job began: bring it back and resume "
-                    "the job, or start another one without it (what was answered is reused)"
-                )
+            if now is None or name in gone:
+                continue
             needed = _needed([now], current) | {name}
             same = all(current.get(n) == self.experts.get(n) for n in needed)
             if not same and revision(now, current) != self.revisions[name]:
@@ -133,6 +148,11 @@ class Terms:
     def manner(self, item: Item) -> JobSpec | OwnItem:
         """How the item is asked: its strategy, expert and sampling."""
         return item if isinstance(item, OwnItem) else self.spec
+
+    def strategy(self, item: Item) -> str:
+        """Whose strategy decides on the item; "" where an expert is asked for by name."""
+        manner = self.manner(item)
+        return "" if manner.expert else manner.strategy
 
     def sampling(self, expert: str, item: Item) -> tuple[Sampling, str]:
         """How the expert answers this item; and the same as canonical JSON."""
@@ -173,6 +193,11 @@ def experts_of(fixed: Mapping[str, Any]) -> Sequence[Expert]:
 def about(item: Item) -> str:
     """The question alone."""
     return item.about or item.question.text
+
+
+def asking(item: Item) -> Question:
+    """What says what is asked for: the question alone, or the whole prompt where it is no more."""
+    return Question.of(item.about) if item.about else item.question
 
 
 def _read_as(item: Item) -> str:

@@ -58,7 +58,7 @@ class Outstanding:
 
 @dataclass(slots=True)
 class Tracker:
-    """The counts of one job, whose id is ``id``."""
+    """The counts of one job, whose id is ``id``; what is right is told only where it is graded."""
 
     id: str
     items: int
@@ -68,15 +68,18 @@ class Tracker:
     routed: int = 0
     finished: int = 0
     correct: int = 0
+    graded: bool = True
     parked: int = 0
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     waiting: dict[str, Outstanding] = field(default_factory=dict)
+    unserved: Mapping[str, str] = field(default_factory=dict)
     _final: defaultdict[By, Heard] = field(default_factory=lambda: defaultdict(Heard))
     _pages: dict[int, Mapping[By, Heard]] = field(default_factory=dict)
     _made: list[tuple[float, int]] = field(default_factory=list)
     _began: tuple[float, int] | None = None
     _loads_before: Counter[str] = field(default_factory=Counter)
     _load_s: float = 0.0
+    _stirred: dict[str, float] = field(default_factory=dict)
 
     def resume(self, progress: JobProgress | None) -> None:
         """Counts on from what an earlier run of the job came to."""
@@ -121,11 +124,19 @@ class Tracker:
         made, now = 0, self.clock.monotonic()
         for id in self.open():
             batch, found = self.waiting[id], left.get(id)
-            batch.open = found.open if found else 0
+            was, batch.open = batch.open, found.open if found else 0
+            if batch.open != was:
+                self._stirred[batch.by[0]] = now
             if found:
                 made += found.completion_tokens - (batch.tokens or 0) if batch.tokens else 0
                 batch.tokens = found.completion_tokens
         self._made = [(at, n) for at, n in self._made if now - at < WINDOW_S] + [(now, made)]
+
+    def idle_s(self) -> dict[str, float]:
+        """For how long nothing came of each expert's open units."""
+        now, experts = self.clock.monotonic(), {b.by[0] for b in self.waiting.values() if b.open}
+        self._stirred = {name: self._stirred.get(name, now) for name in experts}
+        return {name: now - since for name, since in self._stirred.items()}
 
     def closed(self) -> set[int]:
         """Takes the pages with no open unit away from those that are waited for."""
@@ -142,7 +153,7 @@ class Tracker:
             state,
             items=self.items,
             finished=self.finished,
-            correct=self.correct,
+            correct=self.correct if self.graded else None,
             parked=self.parked,
             stages={
                 "annotate": StageProgress(self.annotated, self.items),
@@ -157,7 +168,13 @@ class Tracker:
             seconds={name: round(s, 3) for name, s in self._seconds().items()},
             loads=self._loads(),
             error=error,
+            unserved=self._unserved(),
         )
+
+    def _unserved(self) -> dict[str, str]:
+        """Of experts that are still waited for."""
+        waited = {b.by[0] for b in self.waiting.values() if b.open}
+        return {name: told for name, told in self.unserved.items() if name in waited}
 
     def _seconds(self) -> dict[str, float]:
         """By stage; what was spent loading is told apart where anybody told of it."""

@@ -114,15 +114,20 @@ class UnitStore:
         return await uncut(kept)
 
     @reaching
-    async def fail(self, key: str, error: str, *, final: bool = False) -> bool:
+    async def fail(self, key: str, failure: Failure, *, final: bool = False) -> bool:
         """Counts a failed try; true if that was the last one and the unit is now parked."""
-        told = self._closed(key, error.encode()).decode()
+        told = self._closed(key, failure.error.encode()).decode()
         now = utcnow()
         last = now if final else case((_UNITS.c.tries + 1 >= self._tries, now), else_=None)
         statement = (
             update(_UNITS)
             .where(_UNITS.c.key == key, OPEN)
-            .values(tries=_UNITS.c.tries + 1, error=told, parked_at=last)
+            .values(
+                tries=_UNITS.c.tries + 1,
+                error=told,
+                failed_as=record.failure_record(failure, sealed=is_sealed(key)),
+                parked_at=last,
+            )
             .returning(_UNITS.c.parked_at)
         )
         async with self._database.transaction() as session:
@@ -156,7 +161,8 @@ class UnitStore:
                     _UNITS.c.completed_at.is_(None),
                     _UNITS.c.parked_at < retry_before,
                 )
-                await session.execute(again.values(tries=0, error=None, parked_at=None))
+                fresh = {"tries": 0, "error": None, "failed_as": None, "parked_at": None}
+                await session.execute(again.values(**fresh))
                 query = select(_UNITS.c.key, _UNITS.c.expert, _UNITS.c.batch)
                 query = query.where(_UNITS.c.key.in_(part), OPEN)
                 rows_found = await session.execute(query)
@@ -168,7 +174,7 @@ class UnitStore:
         """What is kept of those of ``keys`` that are not open; what was parked before
         ``retry_before`` counts as open."""
         c = _UNITS.c
-        columns = (c.key, c.expert, c.completed_at, c.parked_at, c.error, c.body)
+        columns = (c.key, c.expert, c.completed_at, c.parked_at, c.error, c.failed_as, c.body)
         found = {}
         async with self._database.read() as session:
             for part in _parts(keys):
@@ -217,6 +223,20 @@ class UnitStore:
                 gone = delete(_UNITS).where(_UNITS.c.batch.in_(part), OPEN)
                 await session.execute(gone)
 
+    @reaching
+    async def give_up(self, ids: Sequence[str], failure: Failure) -> None:
+        """Parks the open units of the batches ``ids``: their expert is never to answer them."""
+        values = {
+            # Nothing of the question is in it, so that it need not be sealed where that is.
+            "error": failure.error,
+            "failed_as": record.failure_record(failure, sealed=False),
+            "parked_at": utcnow(),
+        }
+        async with self._database.transaction() as session:
+            for part in _parts(ids):
+                open_ones = update(_UNITS).where(_UNITS.c.batch.in_(part), OPEN)
+                await session.execute(open_ones.values(**values))
+
     # --- writing --------------------------------------------------------------------------------
 
     async def _write(self) -> None:
@@ -263,6 +283,7 @@ class UnitStore:
                 completed_at=bindparam("completed_at"),
                 parked_at=None,
                 error=None,
+                failed_as=None,
             )
         )
         async with self._database.transaction() as session:
@@ -275,8 +296,8 @@ class UnitStore:
             return Kept(body, row.completed_at)
         error = row.error or ""
         if is_sealed(row.key):
-            error = f"expert {row.expert!r} failed; its message is sealed, as the question is"
-        return Kept(Failure(row.expert, error, 0.0), row.parked_at)
+            error = f"expert {row.expert!r}: it failed; its message is sealed, as the question is"
+        return Kept(record.failure_of(row.expert, error, row.failed_as), row.parked_at)
 
     def _closed(self, key: str, plain: bytes) -> bytes:
         return self._seal.close(plain) if is_sealed(key) else plain

@@ -37,7 +37,8 @@ class InProcessQueue:
         self._entries: defaultdict[str, dict[str, _Entry]] = defaultdict(dict)
         self._holders: dict[str, str] = {}
         self._beats: dict[str, tuple[float, WorkerState]] = {}
-        self._published = 0
+        self._turns: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        self._published = self._turn = 0
         self._rung = self._heard = 0
         self._bell = asyncio.Event()
 
@@ -46,18 +47,38 @@ class InProcessQueue:
             queue = self._entries[batch.expert]
             if batch.id not in queue:
                 self._published += 1
+                self._turns[batch.expert].setdefault(batch.lane, self._turn)
                 queue[batch.id] = _Entry(batch, self._published)
         self._ring()
 
     async def claim(self, worker: str, expert: str) -> Claim | None:
         self._sign_of_life(worker)
-        # In the order of publishing: a dictionary keeps it.
+        entry = self._next(expert)
+        if entry is None:
+            return None
+        entry.owner = worker
+        entry.deliveries += 1
+        return Claim(entry.batch, f"{worker}|{entry.number}", entry.deliveries)
+
+    def _next(self, expert: str) -> _Entry | None:
+        """What is claimed next; in the order of publishing: a dictionary keeps it."""
+        turns, first = self._turns[expert], dict[str, _Entry]()
         for entry in self._entries[expert].values():
-            if not self._alive(entry.owner):
-                entry.owner = worker
-                entry.deliveries += 1
-                return Claim(entry.batch, f"{worker}|{entry.number}", entry.deliveries)
-        return None
+            if self._alive(entry.owner):
+                continue
+            if entry.deliveries:
+                return entry  # it has had its turn
+            first.setdefault(entry.batch.lane, entry)
+            if len(first) == len(turns):
+                break  # of every lane one was found
+        # A lane with nothing left comes back as if it were new.
+        self._turns[expert] = turns = {lane: turns[lane] for lane in first}
+        if not first:
+            return None
+        lane = min(first, key=turns.__getitem__)
+        self._turn += 1
+        turns[lane] = self._turn
+        return first[lane]
 
     async def acknowledge(self, claim: Claim) -> None:
         if self._entry(claim):

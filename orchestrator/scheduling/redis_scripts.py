@@ -2,15 +2,17 @@
 
 The keys, all with the queue's prefix (in braces: a cluster keeps them in one slot):
 
-=================  ======  =========================================================================
-``stream:EXPERT``  stream  published batches, read by the group ``workers``; gone once acknowledged
-``known:EXPERT``   hash    batch id to entry id, for those in the stream
-``experts``        set     whoever has a stream
-``worker:NAME``    string  what the worker last said of itself; expires when it is silent
-``workers``        set     names that may be alive
-``holders``        hash    expert to worker; counts while the worker lives
-``bell``           stream  one entry for each publishing, to wait for
-=================  ======  =========================================================================
+====================  ======  ======================================================================
+``wait:LANE:EXPERT``  stream  published batches that nobody has claimed yet
+``lanes:EXPERT``      list    lanes with such batches, the one whose turn it is first
+``stream:EXPERT``     stream  claimed batches, read by the group ``workers``; gone once acknowledged
+``known:EXPERT``      hash    batch id to entry id, for those in either stream
+``experts``           set     whoever has a stream
+``worker:NAME``       string  what the worker last said of itself; expires when it is silent
+``workers``           set     names that may be alive
+``holders``           hash    expert to worker; counts while the worker lives
+``bell``              stream  one entry for each publishing, to wait for
+====================  ======  ======================================================================
 
 A batch that was given back belongs to the consumer ``-``, who never lives.  Every script makes
 what it misses, so that a server that lost its data needs no care; all may be run twice.
@@ -21,6 +23,7 @@ from __future__ import annotations
 _SHARED = """
 local p = KEYS[1]
 local function key(kind, name) return p .. ':' .. kind .. (name and (':' .. name) or '') end
+local function waits(lane, expert) return key('wait', lane .. ':' .. expert) end
 local function alive(worker) return redis.call('EXISTS', key('worker', worker)) == 1 end
 local function group(expert)
   redis.pcall('XGROUP', 'CREATE', key('stream', expert), 'workers', '0', 'MKSTREAM')
@@ -57,16 +60,23 @@ end
 PUBLISH = (
     _SHARED
     + """
--- ARGV: expert, id, body, and so on
+-- ARGV: expert, id, body, lane, and so on
+local function there(stream, entry) return #redis.call('XRANGE', stream, entry, entry) > 0 end
 local new = false
-for i = 1, #ARGV, 3 do
-  local expert, id, body = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+for i = 1, #ARGV, 4 do
+  local expert, id, body, lane = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   group(expert)
-  local entry = redis.call('HGET', key('known', expert), id)
-  if not entry or #redis.call('XRANGE', key('stream', expert), entry, entry) == 0 then
-    entry = redis.call('XADD', key('stream', expert), '*', 'batch', body)
-    redis.call('HSET', key('known', expert), id, entry)
-    new = true
+  local known = redis.call('HGET', key('known', expert), id)
+  local before, entry = string.match(known or '', '^(.*):(.-)$')
+  lane = before or lane
+  local waiting = entry and there(waits(lane, expert), entry)
+  if not waiting and not (known and not entry and there(key('stream', expert), known)) then
+    entry = redis.call('XADD', waits(lane, expert), '*', 'batch', body, 'id', id)
+    redis.call('HSET', key('known', expert), id, lane .. ':' .. entry)
+    waiting, new = true, true
+  end
+  if waiting and not redis.call('LPOS', key('lanes', expert), lane) then
+    redis.call('RPUSH', key('lanes', expert), lane)
   end
 end
 if new then ring() end
@@ -109,9 +119,33 @@ if best then
   if last then redis.call('XGROUP', 'DELCONSUMER', stream, 'workers', best[2]) end
   if got[1] then return {got[1][1], got[1][2][2], best[4] + 1} end
 end
-local got = redis.call(
-  'XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', '1', 'STREAMS', stream, '>'
-)
+local function read()
+  return redis.call(
+    'XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', '1', 'STREAMS', stream, '>'
+  )
+end
+-- Lets the lane whose turn it is put its oldest batch into the stream; false where none has any.
+local function admit()
+  local lanes = key('lanes', expert)
+  local lane = redis.call('LPOP', lanes)
+  while lane do
+    local waiting = waits(lane, expert)
+    local first = redis.call('XRANGE', waiting, '-', '+', 'COUNT', 1)[1]
+    if first then
+      redis.call('XDEL', waiting, first[1])
+      if redis.call('XLEN', waiting) > 0 then redis.call('RPUSH', lanes, lane)
+      else redis.call('DEL', waiting) end
+      local entry = redis.call('XADD', stream, '*', 'batch', first[2][2])
+      redis.call('HSET', key('known', expert), first[2][4], entry)
+      return true
+    end
+    lane = redis.call('LPOP', lanes)
+  end
+  return false
+end
+-- First what is in the stream and was read by nobody: a group that is lost begins anew.
+local got = read()
+if not got and admit() then got = read() end
 if not got then return false end
 local entry = got[1][2][1]
 return {entry[1], entry[2][2], 1}
@@ -165,6 +199,9 @@ DEPTHS = (
 local found = {}
 for _, expert in ipairs(redis.call('SMEMBERS', key('experts'))) do
   local length = redis.call('XLEN', key('stream', expert))
+  for _, lane in ipairs(redis.call('LRANGE', key('lanes', expert), 0, -1)) do
+    length = length + redis.call('XLEN', waits(lane, expert))
+  end
   local claimed = 0
   for _, consumer in ipairs(consumers(expert)) do
     if alive(consumer[1]) then claimed = claimed + tonumber(consumer[2]) end

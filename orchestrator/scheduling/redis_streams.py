@@ -98,7 +98,8 @@ class RedisQueue:
     async def publish(self, batches: Sequence[Batch]) -> None:
         for start in range(0, len(batches), AT_ONCE):
             part = batches[start : start + AT_ONCE]
-            await self._run("PUBLISH", *(a for b in part for a in (b.expert, b.id, _body(b))))
+            arguments = ((b.expert, b.id, _body(b), b.lane) for b in part)
+            await self._run("PUBLISH", *(a for one in arguments for a in one))
 
     async def claim(self, worker: str, expert: str) -> Claim | None:
         async with self._claiming:

@@ -10,10 +10,10 @@ says who does what.  So a queue that forgets costs time and nothing else::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from coterie.types import Completion, Question, Sampling
+from coterie.types import Completion, Failure, Question, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,14 @@ class Unit:
 class Batch:
     """Units of one expert that are handed out together, by their keys.
 
-    ``id`` is the same for the same keys: to publish a batch twice is to publish it once.
+    ``id`` is the same for the same keys: to publish a batch twice is to publish it once.  ``lane``
+    is whose work it is, without a colon: lanes are served in turn, batch by batch.
     """
 
     id: str
     expert: str
     keys: tuple[str, ...]
+    lane: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,13 @@ class WorkQueue(Protocol):
     """
 
     async def publish(self, batches: Sequence[Batch]) -> None:
-        """Puts batches that are neither waiting nor claimed at the end of their experts' queues."""
+        """Puts batches that are neither waiting nor claimed at the end of their lanes."""
 
     async def claim(self, worker: str, expert: str) -> Claim | None:
-        """The oldest batch of ``expert`` that nobody has, or whose claimant is dead; None: none.
+        """A batch of ``expert`` that nobody has; None: there is none.
 
+        The oldest that was given back, or whose claimant is dead; else the oldest of the lane whose
+        turn it is.
         One worker's claims go through one queue object, one after the other.
         """
 
@@ -141,8 +145,9 @@ class Units(Protocol):
     async def complete(self, key: str, completion: Completion) -> None:
         """Keeps the completion; the first one stays, whoever brings another."""
 
-    async def fail(self, key: str, error: str, *, final: bool = False) -> bool:
+    async def fail(self, key: str, failure: Failure, *, final: bool = False) -> bool:
         """Counts a failed try; true if that was the last one and the unit is now parked.
 
-        A ``final`` failure parks it at once: to try again would be no use.
+        The last ``failure`` is kept.  A ``final`` one parks it at once: to try again would be no
+        use.
         """

@@ -45,8 +45,8 @@ class TraceWriter:
 
     ``complete`` is given each record first, at once.  At most ``capacity`` records wait, ``batch``
     are written at a time, after ``linger_s`` at most, and the store is pruned to ``keep`` about
-    every tenth of that.  ``retry_s`` is the pause while the database is down, ``grace_s`` bounds the
-    last write.
+    every tenth of that.  ``retry_s`` is the pause while the database is down, ``grace_s`` bounds
+    the last write.
     """
 
     def __init__(

@@ -74,6 +74,65 @@ OLD_ANSWER = """
 OLD_ESTIMATE = "INSERT INTO estimates VALUES ('adam', '*', 0.5, 0.1, 2, '2026-01-02')"
 
 
+async def test_tasks_that_share_their_items_get_one_name(empty_database_url: str) -> None:
+    """Before revision 0007 "mmlu_pro" and "mmlu-pro" were two tasks; the newer answer stays."""
+    database = Database(empty_database_url, enforce_foreign_keys=False)
+
+    def fill(connection: Connection) -> None:
+        command.upgrade(schema._config(connection), "0006")
+        known = [
+            ("mmlu_pro", "1", "old", "2026-01-01"),
+            ("mmlu-pro", "1", "new", "2026-01-02"),
+            ("mmlu_pro", "2", "alone", "2026-01-01"),
+            ("gpqa-main", "3", "newest", "2026-01-03"),
+            ("gpqa-diamond", "3", "before", "2026-01-02"),
+            ("demo", "4", "as it was", "2026-01-02"),
+            ("gsm8k", "gsm8k/gsm8k-main-test-#7", "recorded", "2026-01-01"),
+            ("gsm8k", "gsm8k/gsm8k-main-test-#8", "recorded", "2026-01-01"),
+            ("gsm8k", "gsm8k/test/8", "profiled", "2026-01-02"),
+        ]
+        connection.execute(text(EXPERT_OF_0006))
+        for id, (task, item, said, day) in enumerate(known):
+            named = {"id": id, "task": task, "item": item, "said": said, "day": day}
+            connection.execute(text(ANSWER_OF_0006.format(**named)))
+            connection.execute(text(QUESTION_OF_0006.format(**named)))
+
+    async with database.engine.begin() as connection:
+        await connection.run_sync(fill)
+    await schema.upgrade(empty_database_url)
+    store = AnswerStore(database)
+    wanted = {
+        ("mmlu-pro", "1", "new"),
+        ("mmlu-pro", "2", "alone"),
+        ("gpqa", "3", "newest"),
+        ("demo", "4", "as it was"),
+        ("gsm8k", "gsm8k/test/7", "recorded"),
+        ("gsm8k", "gsm8k/test/8", "profiled"),
+    }
+    assert {(a.task, a.item, a.extracted) for a in await store.answers()} == wanted
+    questions, _ = await store.evidence()
+    assert {(q.task, q.item, q.text) for q in questions} == wanted
+    await database.close()
+
+
+EXPERT_OF_0006 = """
+    INSERT INTO experts (name, kind, model, description, prompt_price, completion_price, defaults,
+    engine_args, tags, source, enabled, switched_off, created_at, updated_at, examples)
+    VALUES ('adam', 'vllm', 'm', '', 0, 0, '{}', '{}', '[]', 'managed', true, false, '2026-01-02',
+    '2026-01-02', '[]')
+"""
+ANSWER_OF_0006 = """
+    INSERT INTO graded_answers (id, run, expert, task, item, skills, output, extracted, reading,
+    correct, prompt_tokens, completion_tokens, latency_s, created_at) VALUES ({id}, '', 'adam',
+    '{task}', '{item}', '[]', '', '{said}', 1, true, 1, 1, 0.5, '{day}')
+"""
+QUESTION_OF_0006 = """
+    INSERT INTO questions (task, item, text, sha256, category, target, options, choices, family,
+    skills, updated_at) VALUES ('{task}', '{item}', '{said}', '', '', '', 0, '[]', '', '[]',
+    '{day}')
+"""
+
+
 async def test_upgrades_at_once_do_not_collide(empty_database_url: str) -> None:
     done = await asyncio.gather(*(schema.upgrade(empty_database_url) for _ in range(3)))
     assert done == [schema.head()] * 3

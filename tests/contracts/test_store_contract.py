@@ -294,3 +294,30 @@ class TestQuestions:
         questions, found = await answers.evidence()
         assert [q.item for q in questions] == ["1"]
         assert sorted(found, key=lambda a: a.item) == [replace(a, output="") for a in given]
+
+
+class TestTaskNames:
+    async def test_one_task_however_it_is_written(self, answers: AnswerStore) -> None:
+        """A recording's "mmlu_pro", and the task "mmlu-pro"."""
+        await answers.save_answers([answer(task="mmlu_pro"), answer("full", task="mmlu-pro")])
+        await answers.save_questions([StoredQuestion("mmlu_pro", "1", "Which?")])
+        for name in ("mmlu_pro", "mmlu-pro"):
+            assert {a.expert for a in await answers.answers(task=name)} == {"plain", "full"}
+            assert await answers.answered_items("plain", name) == {"1"}
+            assert [q.text for q in await answers.questions(name)] == ["Which?"]
+        questions, graded = await answers.evidence()
+        assert {q.task for q in questions} == {a.task for a in graded} == {"mmlu-pro"}
+
+    async def test_the_last_answer_counts_under_whichever_name(self, answers: AnswerStore) -> None:
+        await answers.save_answers([answer(task="mmlu-pro", correct=True)])
+        await answers.save_answers([answer(task="mmlu_pro", correct=False)])
+        assert [a.correct for a in await answers.answers()] == [False]
+
+    async def test_the_subsets_of_a_benchmark_share_their_questions(
+        self, answers: AnswerStore
+    ) -> None:
+        await answers.save_answers(
+            [answer(task="gpqa-diamond"), answer(task="gpqa-main", item="2")]
+        )
+        assert await answers.answered_items("plain", "gpqa-extended") == {"1", "2"}
+        assert await answers.answered_items("plain", "gsm8k") == set()

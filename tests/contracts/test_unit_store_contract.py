@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +38,10 @@ def request(text: str, expert: str = "adam", *, secret: bool = False, **sampling
 def said(expert: str, text: str) -> Completion:
     message = {"role": "assistant", "content": text, "odd": "\x00\ud800"}
     return Completion(expert, text, "stop", Usage(7, 3), 0.25, message)
+
+
+def failed(told: str, **fields: Any) -> Failure:
+    return Failure("adam", told, 0.0, **fields)
 
 
 async def test_a_unit_is_open_until_it_is_complete(store: UnitStore) -> None:
@@ -98,12 +104,37 @@ async def test_the_last_try_parks_a_unit(store: UnitStore) -> None:
     one = request("one")
     key = one.unit.key
     await store.register([one], EVER)
-    assert await store.fail(key, "no answer") is False
+    assert await store.fail(key, failed("no answer")) is False
     assert await store.open([key]) == [one.unit]
-    assert await store.fail(key, "no answer again") is True
-    assert await store.fail(key, "and again") is False
+    assert await store.fail(key, failed("no answer again")) is True
+    assert await store.fail(key, failed("and again")) is False
     assert await store.open([key]) == []
     assert (await store.replies([key], EVER))[key].reply == Failure("adam", "no answer again", 0.0)
+
+
+async def test_what_kind_of_failure_it_was_is_kept(store: UnitStore) -> None:
+    one = request("one")
+    key = one.unit.key
+    await store.register([one], EVER)
+    told = failed("too long", rejected=True, code="context_length_exceeded", kind="rejected")
+    told = replace(told, status=413)
+    assert await store.fail(key, told, final=True)
+    assert (await store.replies([key], EVER))[key].reply == told
+    later = utcnow() + timedelta(seconds=1)
+    await store.register([one], later)
+    await store.fail(key, failed("no answer", kind="timeout"), final=True)
+    assert (await store.replies([key], EVER))[key].reply == failed("no answer", kind="timeout")
+
+
+async def test_what_a_server_calls_a_code_is_not_kept_of_a_secret(store: UnitStore) -> None:
+    for code, kept in (("why_is_the_sky_blue", None), ("context_length_exceeded",) * 2):
+        one = request(str(code), secret=True)
+        await store.register([one], EVER)
+        told = failed("no", rejected=True, code=code, kind="rejected", status=400)
+        await store.fail(one.unit.key, told, final=True)
+        reply = (await store.replies([one.unit.key], EVER))[one.unit.key].reply
+        assert isinstance(reply, Failure)
+        assert (reply.kind, reply.status, reply.code) == ("rejected", 400, kept)
 
 
 async def test_what_was_parked_before_is_tried_again(store: UnitStore) -> None:
@@ -111,12 +142,12 @@ async def test_what_was_parked_before_is_tried_again(store: UnitStore) -> None:
     key = one.unit.key
     await store.register([one], EVER)
     for _ in range(2):
-        await store.fail(key, "no answer")
+        await store.fail(key, failed("no answer"))
     later = utcnow() + timedelta(seconds=1)
     assert await store.replies([key], later) == {}
     assert list(await store.register([one], later)) == [key]
     assert await store.open([key]) == [one.unit]
-    assert await store.fail(key, "one more") is False
+    assert await store.fail(key, failed("one more")) is False
 
 
 async def test_a_late_completion_is_welcome(store: UnitStore) -> None:
@@ -124,7 +155,7 @@ async def test_a_late_completion_is_welcome(store: UnitStore) -> None:
     key = one.unit.key
     await store.register([one], EVER)
     for _ in range(2):
-        await store.fail(key, "no answer")
+        await store.fail(key, failed("no answer"))
     await store.complete(key, said("adam", "at last"))
     assert (await store.replies([key], EVER))[key].reply == said("adam", "at last")
 
@@ -134,8 +165,8 @@ async def test_what_is_secret_is_sealed(store: UnitStore, database: Database) ->
     key = one.unit.key
     await store.register([one], EVER)
     assert await store.open([key]) == [one.unit]
-    await store.fail(key, "could not read: the secret question")
-    await store.fail(key, "could not read: the secret question")
+    await store.fail(key, failed("could not read: the secret question"))
+    await store.fail(key, failed("could not read: the secret question"))
     reply = (await store.replies([key], EVER))[key].reply
     assert isinstance(reply, Failure)
     assert "secret question" not in reply.error
@@ -163,7 +194,7 @@ async def test_a_database_that_is_away_is_told(url: str, tmp_path: Path) -> None
     with pytest.raises(StoreUnavailable):
         await store.complete(one.unit.key, said("adam", "1"))
     with pytest.raises(StoreUnavailable):
-        await store.fail(one.unit.key, "x")
+        await store.fail(one.unit.key, failed("x"))
     with pytest.raises(StoreUnavailable):
         await store.open([one.unit.key])
     await database.close()

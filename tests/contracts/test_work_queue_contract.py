@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import pytest
@@ -133,6 +133,39 @@ async def test_batches_come_in_the_order_of_publishing(queue: WorkQueue) -> None
     await queue.publish([batch("1"), batch("2")])
     await queue.publish([batch("3")])
     assert await ids(queue, "w") == ["1", "2", "3"]
+
+
+def of(lane: str, *names: str) -> list[Batch]:
+    return [replace(batch(f"{lane}{name}"), lane=lane) for name in names]
+
+
+async def test_lanes_are_served_in_turn(queue: WorkQueue) -> None:
+    await queue.publish([*of("x", "1", "2", "3", "4"), *of("y", "1", "2")])
+    assert [(await claimed(queue)).batch.id for _ in range(3)] == ["x1", "y1", "x2"]
+    await queue.publish(of("z", "1"))
+    assert await ids(queue, "w") == ["y2", "x3", "z1", "x4"]
+
+
+async def test_a_lane_that_comes_late_waits_one_turn(queue: WorkQueue) -> None:
+    await queue.publish(of("x", *map(str, range(1, 8))))
+    for _ in range(3):
+        await claimed(queue)
+    await queue.publish(of("y", "1", "2"))
+    assert (await ids(queue, "w"))[:4] == ["x4", "y1", "x5", "y2"]
+
+
+async def test_what_was_given_back_has_had_its_turn(queue: WorkQueue) -> None:
+    await queue.publish([*of("x", "1", "2"), *of("y", "1")])
+    claim = await claimed(queue)
+    await queue.release(claim)
+    assert await ids(queue, "v") == ["x1", "y1", "x2"]
+
+
+async def test_a_batch_of_two_lanes_is_one_batch(queue: WorkQueue) -> None:
+    [one], [same] = of("x", "1"), of("x", "1")
+    await queue.publish([one, replace(same, lane="y")])
+    assert await ids(queue, "v") == ["x1"]
+    assert await queue.depths() == {"a": Depth(0, 1)}
 
 
 async def test_a_batch_comes_as_it_was_published(queue: WorkQueue) -> None:

@@ -32,6 +32,17 @@ A = a_run("a", True, True, False, False, strategy="one")
 B = a_run("b", True, True, True, True, first=1, strategy="two")
 
 
+def test_a_task_is_the_same_however_it_is_written() -> None:
+    one, two = (
+        RunResult(dataclasses.replace(run.info, task=task), run.items)
+        for run, task in ((A, "mmlu-pro"), (B, "mmlu_pro"))
+    )
+    assert compare(one, two).n == 3
+    other = RunResult(dataclasses.replace(B.info, task="gpqa-main"), B.items)
+    with pytest.raises(ConfigurationError, match="of the task 'gpqa-main'"):
+        compare(one, other)
+
+
 def test_only_what_both_answered_counts() -> None:
     found = compare(A, B)
     assert found.n == 3

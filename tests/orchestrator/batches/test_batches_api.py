@@ -81,7 +81,7 @@ async def test_what_experts_refuse_is_in_the_error_file(batches: Any, line: Any)
     assert (batch.request_counts.completed, batch.request_counts.failed) == (1, 1)
     [failed] = await batches.lines(batch.error_file_id)
     assert (failed["custom_id"], failed["error"]) == ("1", None)
-    assert failed["response"]["status_code"] == 503
+    assert failed["response"]["status_code"] == 400
     assert "will not read that" in failed["response"]["body"]["error"]["message"]
     assert [f["custom_id"] for f in await batches.lines(batch.output_file_id)] == ["2"]
 
@@ -271,3 +271,18 @@ async def test_batches_need_the_chat_key_where_chat_does(
         assert posted.status_code == 401
         key = {"Authorization": f"Bearer {service.parts.access.chat_key}"}
         assert (await service.http.get("/v1/batches", headers=key)).json()["data"] == []
+
+
+async def test_what_is_not_graded_is_not_counted_as_wrong(
+    batches: Any, line: Any, coterie: Any
+) -> None:
+    batches.service.fleet.engines["bad"].error = EngineRejected("bad", "no")
+    batch = await batches.run([line("1"), line("2"), line("3", model="bad")])
+    id = batch.id.replace("batch_", "job-")
+    told = (await batches.service.http.get(f"/v1/jobs/{id}", headers=batches.service.admin)).json()
+    assert told["progress"]["correct"] is None
+    for found in (await coterie("jobs", "list"), await coterie("jobs", "show", id)):
+        text = " ".join(found.stdout.replace("│", " ").split())
+        assert found.exit_code == 0, found.output
+        assert "% right" not in text
+    assert "3 of 3 items, – right, answered 2 of 3, 1 parked" in text

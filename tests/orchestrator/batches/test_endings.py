@@ -46,17 +46,35 @@ async def test_a_batch_whose_job_fails_says_why(service: Any, of: Any, line: Any
     batches = of(service)
     made = await batches.create([line("1")])
     await service.parts.batches._clerk.round()
-    await service.parts.registry.disable("bad")
-    job = made.id.replace("batch_", "job-")
-    await settle(service, job)
+    registry = service.parts.registry
+    await registry._store.replace(replace(await registry.get("bad"), model="another"))
+    await settle(service, made.id.replace("batch_", "job-"))
     await service.parts.refresh()
     batches.start()
     batch = await batches.over(made.id)
     assert batch.status == "failed"
     assert batch.errors.data[0].code == "job_failed"
-    assert "'bad' was disabled" in batch.errors.data[0].message
+    assert "'bad' has changed since the job began" in batch.errors.data[0].message
     [left] = await batches.lines(batch.error_file_id)
     assert left["error"]["code"] == "batch_failed"
+
+
+async def test_a_batch_goes_on_without_an_expert_that_is_disabled(
+    service: Any, of: Any, line: Any
+) -> None:
+    batches = of(service)
+    made = await batches.create([line("1", model="bad"), line("2")])
+    await service.parts.batches._clerk.round()
+    await settle(service, made.id.replace("batch_", "job-"))
+    await service.parts.registry.disable("bad")
+    await service.parts.refresh()
+    batches.start()
+    batch = await batches.over(made.id)
+    assert batch.status == "completed"
+    assert [f["custom_id"] for f in await batches.lines(batch.output_file_id)] == ["2"]
+    [left] = await batches.lines(batch.error_file_id)
+    assert (left["custom_id"], left["response"]["status_code"]) == ("1", 503)
+    assert "it was disabled since the job began" in left["response"]["body"]["error"]["message"]
 
 
 async def test_an_expert_that_goes_before_its_turn_is_told(

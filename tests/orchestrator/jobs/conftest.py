@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ from coterie.types import (
     Usage,
 )
 from evals.results import ItemResult
+from orchestrator.descriptions import Descriptions, Embed
 from orchestrator.embedded import EmbeddedWorker, kept_up
 from orchestrator.jobs.ground import Ground
 from orchestrator.jobs.item_store import ItemStore
@@ -163,7 +165,8 @@ class World:
     task: ColourTask
     knowledge: Knowledge
     policy: Policy = field(default_factory=Policy)
-    inference: ByLength = field(default_factory=ByLength)
+    inference: Any = field(default_factory=ByLength)
+    embed: Embed | None = None
     pace: Pace = QUICK
     tries: int = 2
     enabled: bool = True
@@ -185,9 +188,6 @@ class World:
             assert name in (None, self.knowledge.name)
             return self.knowledge
 
-        async def describe(experts: Sequence[Expert]) -> Mapping[str, Any]:
-            return {}
-
         return Ground(
             self.jobs,
             self.items,
@@ -197,8 +197,9 @@ class World:
             self.policy,
             lambda: self.experts,
             knowledge,
-            describe,
+            Descriptions(self.embed).of,
             self.load_task,
+            embed=self.embed,
         )
 
     def engine(self, name: str) -> Rules:
@@ -273,6 +274,20 @@ def make_world(database: Database, home: Path, **fields: Any) -> World:
 def new_world(sqlite_database: Database, tmp_path: Path) -> MakeWorld:
     """Makes worlds over one SQLite database."""
     return lambda **fields: make_world(sqlite_database, tmp_path, **fields)
+
+
+@pytest.fixture
+def other_url(_migrated_file: Path, tmp_path: Path) -> str:
+    """Another database."""
+    shutil.copy(_migrated_file, tmp_path / "other.sqlite")
+    return f"sqlite:///{tmp_path}/other.sqlite"
+
+
+@pytest.fixture
+async def other_database(other_url: str) -> AsyncIterator[Database]:
+    database = Database(other_url)
+    yield database
+    await database.close()
 
 
 @pytest.fixture

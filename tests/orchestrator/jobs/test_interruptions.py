@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -64,12 +63,6 @@ async def undisturbed(kit: Any, url: str, home: Path, **fields: Any) -> list[Ite
 def poison(world: Any, kit: Any) -> None:
     world.engines["ann"].refuses = f"{kit.mark} 7:"
     world.engines["bob"].refuses = f"{kit.mark} 8:"
-
-
-@pytest.fixture
-def other_url(_migrated_file: Path, tmp_path: Path) -> str:
-    shutil.copy(_migrated_file, tmp_path / "other.sqlite")
-    return f"sqlite:///{tmp_path}/other.sqlite"
 
 
 @pytest.mark.parametrize("strategy", ["symbolic", "symbolic-paper", "adaptive", "all"])
@@ -184,6 +177,9 @@ class Forgetful:
 
     async def depths(self) -> Mapping[str, Any]:
         return dict(await self._real.depths())
+
+    async def workers(self) -> Sequence[Any]:
+        return list(await self._real.workers())
 
 
 async def test_what_the_queue_forgets_is_published_again(world: Any) -> None:

@@ -80,7 +80,7 @@ async def test_what_nobody_can_answer_is_parked_and_reported(new_world: Any, job
     assert await world.run(job) is JobState.DONE
     found = await world.results(job)
     assert len(found) == 24
-    assert found[4].error.startswith("every expert that was asked failed: expert ")
+    assert found[4].error.startswith("every expert refused the request: expert ")
     assert "will not read" in found[4].error
     assert not found[4].correct
     assert sum(r.error is not None for r in found) == 1

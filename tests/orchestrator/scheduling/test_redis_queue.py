@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -103,9 +104,23 @@ async def test_a_batch_that_is_remembered_but_gone_is_published_again(
     queue: RedisQueue, client: Redis
 ) -> None:
     await queue.publish([ONE])
-    await client.delete("{p}:stream:a")  # as a server short of memory might
+    for key in ("wait::a", "lanes:a", "wait::a"):  # as a server short of memory might
+        await client.delete(f"{{p}}:{key}")
+        await queue.publish([ONE])
+        assert await queue.depths() == {"a": Depth(1, 0)}
+    claim = await queue.claim("w", "a")
+    assert claim is not None
+    await client.delete("{p}:stream:a")
     await queue.publish([ONE])
     assert await queue.depths() == {"a": Depth(1, 0)}
+
+
+async def test_what_an_older_version_published_is_claimed(queue: RedisQueue, client: Redis) -> None:
+    await queue.publish([TWO])
+    body = json.dumps([ONE.id, *ONE.keys])
+    await client.xadd("{p}:stream:a", {"batch": body})
+    found = [await queue.claim("w", "a") for _ in range(3)]
+    assert [c and c.batch for c in found] == [ONE, TWO, None]
 
 
 # --- answers that never arrive ------------------------------------------------------------------

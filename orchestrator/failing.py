@@ -1,0 +1,47 @@
+"""What went wrong with an expert, as a value that can be kept, and as the error again.  Pure.
+
+Nothing that a caller is told gets lost on the way: an answer asked for by a job fails with the
+status and the code that it would have failed with live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from coterie.errors import (
+    EngineError,
+    EngineProtocolError,
+    EngineRejected,
+    EngineTimeout,
+    EngineUnavailable,
+)
+from coterie.types import Failure
+
+REJECTED: Final = "rejected"
+
+KINDS: Final[Mapping[str, type[EngineError]]] = {
+    REJECTED: EngineRejected,
+    "timeout": EngineTimeout,
+    "unavailable": EngineUnavailable,
+    "protocol": EngineProtocolError,
+}
+
+
+def failure_of(error: EngineError, latency_s: float = 0.0) -> Failure:
+    """The error as a value; ``latency_s`` is how long it took."""
+    kind = next((name for name, cls in KINDS.items() if isinstance(error, cls)), "")
+    told = Failure(error.expert, str(error), latency_s, kind=kind)
+    if isinstance(error, EngineRejected):
+        return replace(told, rejected=True, code=error.code, status=error.status)
+    return told
+
+
+def error_of(failure: Failure) -> EngineError:
+    """The error that ``failure`` was made of."""
+    expert = failure.expert
+    told = failure.error.removeprefix(f"expert {expert!r}: ")
+    if failure.kind == REJECTED:
+        return EngineRejected(expert, told, status=failure.status or 400, code=failure.code)
+    return KINDS.get(failure.kind, EngineUnavailable)(expert, told)
