@@ -1,8 +1,8 @@
 """Which tokens are fused at all, and how many rows at a time.
 
-A token that one of the models excludes (−inf, NaN, or absurdly far below its best) is excluded from
-the result and from every probability that a search looks at; so P, Q and Q_t are distributions over
-the same tokens, and a grammar's mask on the large model's logits holds for all of them.
+A token that one of the models excludes (by no finite number, or by one absurdly far below its best)
+is excluded from the result, and from every probability that a search looks at: P, Q and Q_t are
+distributions over the same tokens, and a grammar's mask on the large model's holds for all of them.
 """
 
 from __future__ import annotations
@@ -69,8 +69,9 @@ def excluded(rows: Rows) -> Tensor | None:
         return None
     found = torch.zeros_like(rows.large, dtype=torch.bool)
     for each in given:
-        best = each.nan_to_num(nan=-torch.inf).amax(1, keepdim=True)
-        found |= ~(each - best >= -ABSURD)
+        known = each.isfinite()
+        best = each.masked_fill(~known, -torch.inf).amax(1, keepdim=True)
+        found |= ~(known & (each - best >= -ABSURD))
     return found
 
 

@@ -1,6 +1,6 @@
 """Several LoRA adapters as one small expert: task arithmetic (arXiv 2212.04089), through PEFT.
 
-An adapter adds s B A to a weight; the merge adds Σ_i w_i s_i B_i A_i, exactly, by laying the A_i and
+An adapter adds s B A to a weight; the merge adds Σ_i w_i s_i B_i A_i exactly, by laying the A_i and
 the B_i side by side: its rank is the sum of theirs.
 """
 
@@ -24,11 +24,16 @@ def merge(base: Path, adapters: Mapping[Path, float], out: Path) -> Path:
     if not adapters:
         raise ConfigurationError("a merge wants at least one adapter; none was given")
     model = adapted(base, list(adapters))
-    names = [str(index) for index in range(len(adapters))]
+    names = [named(index) for index in range(len(adapters))]
     weights = list(adapters.values())
     model.add_weighted_adapter(names, weights, MERGED, combination_type="cat")
     model.save_pretrained(str(out), selected_adapters=[MERGED])
     return out / MERGED
+
+
+def named(index: int) -> str:
+    """An adapter's name; PEFT would take a bare number in a weight's name for a layer's."""
+    return f"part-{index}"
 
 
 def adapted(base: Path, adapters: list[Path]) -> Any:
@@ -42,7 +47,7 @@ def adapted(base: Path, adapters: list[Path]) -> Any:
             f"install Coterie with its extra 'train'"
         ) from missing
     model = AutoModelForCausalLM.from_pretrained(base)
-    model = PeftModel.from_pretrained(model, str(adapters[0]), adapter_name="0")
+    model = PeftModel.from_pretrained(model, str(adapters[0]), adapter_name=named(0))
     for index, adapter in enumerate(adapters[1:], start=1):
-        model.load_adapter(str(adapter), adapter_name=str(index))
+        model.load_adapter(str(adapter), adapter_name=named(index))
     return model

@@ -63,7 +63,7 @@ def batches(draw: st.DrawFn, *, experts: st.SearchStrategy[int] | None = None) -
         draw(seeds),
         rows=draw(st.integers(1, 4)),
         size=draw(st.integers(2, 300)),
-        experts=draw(experts or st.integers(1, 3)),
+        experts=draw(st.integers(1, 3) if experts is None else experts),
         scale=draw(st.floats(0.01, 12.0)),
         tuning=draw(st.floats(0.01, 12.0)),
     )
