@@ -18,13 +18,12 @@ _FULL, _SLIDING = "full_attention", "sliding_attention"
 
 
 class AttentionMasks:
-    """The masks of the model with this transformers ``config``.
+    """The masks of the model with this transformers ``config``: what to add to its attention.
 
-    ``additive``: 0 and −∞ to be added, as eager attention wants, in place of true and false.
     Raises ConfigurationError for layers that keep something other than keys and values.
     """
 
-    def __init__(self, config: Any, *, additive: bool) -> None:
+    def __init__(self, config: Any) -> None:
         text = config.get_text_config()
         window = getattr(text, "sliding_window", None)
         kinds = set(getattr(text, "layer_types", None) or [_SLIDING if window else _FULL])
@@ -35,7 +34,6 @@ class AttentionMasks:
             )
         self._kinds = kinds
         self._window = window
-        self._additive = additive
 
     def of(self, positions: Tensor, length: int, dtype: torch.dtype) -> AttentionMask:
         """Masks (rows, 1, new tokens, length) for tokens at ``positions`` (rows, new tokens).
@@ -48,11 +46,7 @@ class AttentionMasks:
         masks = {_FULL: full}
         if _SLIDING in self._kinds:
             masks[_SLIDING] = full & (places > here - self._window)
-        ready = {kind: self._ready(masks[kind], dtype) for kind in self._kinds}
+        # 0 and the least number there is: true and false would be made into these at every layer.
+        zero = torch.zeros((), dtype=dtype, device=positions.device)
+        ready = {kind: zero.where(masks[kind], torch.finfo(dtype).min) for kind in self._kinds}
         return ready if len(ready) > 1 else next(iter(ready.values()))
-
-    def _ready(self, allowed: Tensor, dtype: torch.dtype) -> Tensor:
-        if not self._additive:
-            return allowed
-        zero = torch.zeros((), dtype=dtype, device=allowed.device)
-        return zero.where(allowed, torch.finfo(dtype).min)

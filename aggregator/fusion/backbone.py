@@ -47,7 +47,7 @@ class Backbone:
         self._table: SlotTable[Key] = SlotTable(slots)
         self._cache = SlotCache(weights.layers, max_rows=slots, max_length=longest)
         self._prefixes: dict[str, Copied] = {}
-        self._masks = AttentionMasks(weights.model.config, additive=weights.additive_masks)
+        self._masks = AttentionMasks(weights.model.config)
 
     @property
     def held(self) -> int:

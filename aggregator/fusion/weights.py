@@ -25,7 +25,6 @@ class Weights:
     def __init__(self, model: Any) -> None:
         self.model = model.eval().requires_grad_(False)
         self.layers: int = model.config.get_text_config().num_hidden_layers
-        self.additive_masks = model.config._attn_implementation == "eager"
         self._grouped = model.config._attn_implementation == "sdpa"
         self._attend(grouped_attention.NAME)
         self._adapters = AdapterRows()
