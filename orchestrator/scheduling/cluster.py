@@ -9,7 +9,7 @@ from orchestrator.scheduling.residency import Tier
 
 @dataclass(frozen=True, slots=True)
 class EngineFigures:
-    """One engine: a base model, the adapters and the fusions it serves, which share all that is here.
+    """One engine: a base model and the adapters and fusions it serves, which share all of this.
 
     Memory in GB, times in seconds.  An engine that cannot ``sleep`` (on a CPU) is awake or stopped.
     """
