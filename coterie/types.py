@@ -272,7 +272,8 @@ class Profile:
     """What is known of one expert: its rate over everything, and per skill where it was graded.
 
     A skill only others were graded on has an estimate with ``n`` 0: its level, and how hard it is.
-    ``aggregation`` is its success at making one answer of many, another skill than answering.
+    ``aggregation`` is its success at making one answer of many, another skill than answering;
+    ``aggregation_skills`` the same where answers to questions of one skill are made one.
     """
 
     expert: str
@@ -280,10 +281,21 @@ class Profile:
     skills: Mapping[str, Estimate] = field(default_factory=dict)
     effort: Effort | None = None
     aggregation: Estimate | None = None
+    aggregation_skills: Mapping[str, Estimate] = field(default_factory=dict)
 
     def at(self, skill: str) -> Estimate:
         """The estimate for ``skill``; the overall one where the skill was never graded."""
         return self.skills.get(skill, self.overall)
+
+    def aggregating(self, skills: Sequence[SkillWeight]) -> float:
+        """Expected success at making one answer of many to a question of these skills.
+
+        What the weights leave, and a skill without trials, count as the rate over all trials.
+        """
+        overall = self.aggregation or self.overall
+        known = [(s.weight, self.aggregation_skills.get(s.skill, overall)) for s in skills]
+        rest = 1 - sum(weight for weight, _ in known)
+        return rest * overall.mean + sum(weight * found.mean for weight, found in known)
 
 
 class Reading(IntEnum):

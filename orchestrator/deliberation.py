@@ -8,17 +8,26 @@ replies already, or finds out with it which are missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aggregator.base import Case, ballots_of
 from aggregator.extract import choices_of
-from aggregator.synthesize import synthesis_question
+from aggregator.synthesize import Writing, synthesis_question
 from coterie.errors import ContextLengthExceeded, CoterieError, NoExpertAvailable, RequestError
-from coterie.types import Completion, Failure, Question, Route, Verdict
+from coterie.types import (
+    Completion,
+    Expert,
+    Failure,
+    Question,
+    Route,
+    Sampling,
+    Verdict,
+)
 from orchestrator.failing import error_of
 from orchestrator.routing import Policy, Pool, Query, chances, load_router, names
 from orchestrator.routing.outlook import outlook
 from orchestrator.voting import vote_for
+from orchestrator.writers import by_aggregation, room_of
 
 Reply = Completion | Failure
 
@@ -31,7 +40,8 @@ class Matter:
 
     ``pool`` is None where an expert was asked for by name; ``vote`` names the vote to use instead
     of the snapshot's own choice.  ``read_as`` is what answers are read by, the question with its
-    options, where the prompt holds more than that (worked examples, say).
+    options, where the prompt holds more than that (worked examples, say).  ``sampling`` is what the
+    caller asked for, without anybody's defaults.
     """
 
     question: Question
@@ -41,6 +51,7 @@ class Matter:
     policy: Policy
     vote: str | None = None
     read_as: str | None = None
+    sampling: Sampling = field(default_factory=Sampling)
 
 
 # --- decisions ----------------------------------------------------------------------------------
@@ -95,22 +106,37 @@ def by_reliability(route: Route, completions: Sequence[Completion]) -> list[Comp
     return sorted(completions, key=lambda c: (-expected[c.expert], c.expert))
 
 
-def writers(pool: Pool | None, experts: Sequence[str]) -> Sequence[str]:
-    """Who is asked to write the synthesis, in turn: the best at aggregating first.
+def writers(
+    matter: Matter, experts: Sequence[str], failed: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Who is asked to write the synthesis, in turn, now that ``experts`` answered.
 
-    Where that was not measured of all, the order given, which is that of answering.
+    The best at aggregating first, who need not be among them; where nobody was measured, they in
+    the order given, which is that of answering.
     """
     experts = tuple(dict.fromkeys(experts))
-    known = {e: pool.knowledge.profile(e).aggregation for e in experts} if pool else {}
-    means = {e: estimate.mean for e, estimate in known.items() if estimate}
-    if len(means) < len(experts):
+    if matter.pool is None:
         return experts
-    return sorted(experts, key=lambda e: -means[e])
+    skills = matter.query.skills
+    return by_aggregation(matter.pool, matter.policy, skills, experts, failed)
 
 
-def to_be_written(matter: Matter, completions: Sequence[Completion]) -> Question:
-    """What whoever writes the synthesis is asked."""
-    return synthesis_question(matter.question, completions, chances(matter.route))
+def to_be_written(
+    matter: Matter, completions: Sequence[Completion], writer: str | None = None
+) -> Question:
+    """What ``writer`` is asked to write the synthesis: as much as it can read, where that is known.
+
+    A pure function of what is stored: counts are estimated, nobody's engine is asked.
+    """
+    asked = matter.sampling
+    expert = _member(matter.pool, writer)
+    room = room_of(expert, asked, completions) if expert else None
+    writing = Writing(room, asked.extra, asked.seed or 0)
+    return synthesis_question(matter.question, completions, chances(matter.route), writing)
+
+
+def _member(pool: Pool | None, name: str | None) -> Expert | None:
+    return next((e for e in pool.experts if e.name == name), None) if pool else None
 
 
 def everyone_failed(failures: Sequence[Failure]) -> CoterieError:
@@ -210,10 +236,10 @@ def _written(
     reply: Callable[[Ask], Reply | None],
 ) -> Missing | Settled:
     """One expert writes the answer from all; if none can, the most reliable answer stands."""
-    question = to_be_written(matter, completions)
     ranked = by_reliability(matter.route, completions)
-    for name in writers(matter.pool, [c.expert for c in ranked]):
-        ask = Ask(name, question, AGGREGATE)
+    failed = [ask.expert for ask, given in heard if isinstance(given, Failure)]
+    for name in writers(matter, [c.expert for c in ranked], failed):
+        ask = Ask(name, to_be_written(matter, completions, name), AGGREGATE)
         given = reply(ask)
         if given is None:
             return Missing((ask,), tuple(heard))

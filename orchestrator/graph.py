@@ -155,10 +155,10 @@ async def judge(state: State, runtime: Context) -> State:
 async def synthesize(state: State, runtime: Context) -> State:
     """One expert writes the answer from all; if none can, the most reliable answer stands."""
     inquiry, completions = state["inquiry"], state["completions"]
-    asking = _asking(state, runtime, to_be_written(_matter(state, runtime), completions))
-    ranked = by_reliability(state["route"], completions)
+    ranked, matter = by_reliability(state["route"], completions), _matter(state, runtime)
     failures = state["failures"]
-    for name in writers(state["pool"], [c.expert for c in ranked]):
+    for name in writers(matter, [c.expert for c in ranked], [f.expert for f in failures]):
+        asking = _asking(state, runtime, to_be_written(matter, completions, name))
         result = await (asking.streamed if inquiry.stream else asking.whole)(name)
         if isinstance(result, Completion):
             return {
@@ -231,6 +231,7 @@ def _matter(state: State, runtime: Context) -> Matter:
         state["pool"],
         state["route"],
         runtime.context.policy,
+        sampling=state["inquiry"].sampling,
     )
 
 

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from aggregator.extract import choices_of, read_answer
-from aggregator.synthesize import merging_question
+from aggregator.synthesize import Writing, merging_question
 from coterie.errors import CoterieError, RequestError
 from coterie.ports import Engine, Task
-from coterie.types import Reading
+from coterie.types import Completion, Question, Reading, Sampling
+from orchestrator.bench import TrialPlan, planned_trials
 from orchestrator.roster import Roster
-from skills.aggregation import trials_of
+from orchestrator.writers import room_of
 from skills.aggregation_profiler import AggregationProfiler
 from skills.answer_store import AnswerStore
 from skills.archive import Archive
@@ -46,7 +47,8 @@ class ProfilingPlan:
     ``limit`` questions of ``split``; ``name`` is what the snapshot will be called.
 
     With ``aggregation`` they are graded at making one answer of many instead: on trials made of the
-    stored answers to those questions, ``limit`` trials at most.
+    stored answers to those questions, ``limit`` trials at most, drawn by ``seed``, about ``skills``
+    alone where some are named.
     """
 
     task: Task
@@ -55,6 +57,13 @@ class ProfilingPlan:
     limit: int | None = None
     name: str | None = None
     aggregation: bool = False
+    seed: int = 0
+    skills: tuple[str, ...] = ()
+
+    @property
+    def trials(self) -> TrialPlan:
+        """The trials of aggregation that are meant."""
+        return TrialPlan(self.task, self.split, self.limit, self.seed, self.skills)
 
 
 @dataclass(slots=True)
@@ -120,23 +129,23 @@ class Profiling:
         await profiler.run(engines, items, self._report)
 
     async def _grade_aggregation(self, plan: ProfilingPlan, engines: Mapping[str, Engine]) -> None:
-        items = await asyncio.to_thread(plan.task.items, plan.split)
-        answers = await self.store.answers(task=plan.task.name)
-        trials = trials_of(answers, items, limit=plan.limit)
-        if not trials:
-            raise RequestError(
-                f"no stored answers to {plan.task.name!r} {plan.split} make a trial: one right and "
-                "two wrong answers of different experts are needed; profile three experts or more "
-                "on it first"
-            )
+        trials = await planned_trials(self.store, plan.trials)
         profiler = AggregationProfiler(
             plan.task.name,
-            merging_question,
+            self._merging,
             plan.task.grade,
             self.store,
             concurrency=self._at_once,
         )
         await profiler.run(engines, trials, self._report)
+
+    def _merging(
+        self, expert: str, question: Question, completions: Sequence[Completion]
+    ) -> Question:
+        """What the expert is asked in a trial: as live, but that nobody's reliability is told, so
+        that a trial stays the same when profiles change."""
+        room = room_of(self.roster.expert(expert), Sampling(), completions)
+        return merging_question(question, completions, writing=Writing(room))
 
     @property
     def _at_once(self) -> int:

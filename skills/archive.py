@@ -11,7 +11,7 @@ from dataclasses import replace
 from coterie.db import utcnow
 from coterie.errors import DuplicateSnapshot, SnapshotError
 from coterie.types import GradedAnswer
-from skills.aggregation import is_aggregation
+from skills.aggregation import is_aggregation, subject_of
 from skills.answer_store import AnswerStore
 from skills.estimate import profiles_of
 from skills.knowledge import Knowledge
@@ -33,10 +33,10 @@ def learn(questions: Sequence[StoredQuestion], answers: Sequence[GradedAnswer]) 
     """What ``answers`` to ``questions`` teach: profiles, and the memory of them.  Pure.
 
     A question counts for the skills that are kept with it now, whatever they were when an expert
-    was graded on it.
+    was graded on it; a trial of aggregation for those of the question it is about.
     """
     skills = {(q.task, q.item): q.skills for q in questions}
-    current = [replace(a, skills=skills.get((a.task, a.item), a.skills)) for a in answers]
+    current = [replace(a, skills=skills.get(subject_of(a), a.skills)) for a in answers]
     return Knowledge.of(profiles_of(current), memory=memory_of(questions, answered(current)))
 
 

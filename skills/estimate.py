@@ -14,7 +14,7 @@ questions would have been harder or easier).  Pure: no I/O, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,12 +55,19 @@ def profiles_of(
     aggregating = [a for a in answers if is_aggregation(a.task)]
     found = {a.expert: Profile(a.expert, UNKNOWN) for a in answers}
     found |= {p.expert: p for p in estimate_profiles(memory_of(answering), shrinkage)}
-    aggregation = {p.expert: p.overall for p in estimate_profiles(memory_of(aggregating))}
+    found |= _with_aggregation(found, estimate_profiles(memory_of(aggregating)))
     efforts = efforts_of(answering)
-    return tuple(
-        replace(found[name], effort=efforts.get(name), aggregation=aggregation.get(name))
-        for name in sorted(found)
-    )
+    return tuple(replace(found[name], effort=efforts.get(name)) for name in sorted(found))
+
+
+def _with_aggregation(
+    found: Mapping[str, Profile], aggregating: Iterable[Profile]
+) -> dict[str, Profile]:
+    """Profiles with what the same fit, over trials of aggregation alone, says of that ability."""
+    return {
+        a.expert: replace(found[a.expert], aggregation=a.overall, aggregation_skills=a.skills)
+        for a in aggregating
+    }
 
 
 def skill_shares(skills: Sequence[Sequence[SkillWeight]]) -> tuple[list[str], csr_array]:

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from coterie import __version__
 from orchestrator.api import (
     admin,
+    aggregation,
     batches,
     chat,
     errors,
@@ -31,7 +32,7 @@ def create_app(parts: Parts) -> FastAPI:
     app = FastAPI(title="Coterie", version=__version__, docs_url="/docs", redoc_url=None)
     app.state.parts = parts
     errors.install(app)
-    for module in (chat, models, health, admin, skills, jobs, files, batches, status):
+    for module in (chat, models, health, admin, skills, aggregation, jobs, files, batches, status):
         app.include_router(module.router)
     if parts.settings.is_loopback:
         # A page in a browser must not reach a keyless loopback server through a name of its own.

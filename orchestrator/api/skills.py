@@ -39,6 +39,8 @@ class ProfilingRequest(_Body):
     limit: Annotated[int, Field(ge=1)] | None = None
     name: str | None = None
     aggregation: bool = False
+    seed: int = 0
+    skills: list[str] = Field(default_factory=list)
 
 
 class SnapshotRequest(_Body):
@@ -69,10 +71,23 @@ async def start_profiling(body: ProfilingRequest, parts: ForAdmin) -> dict[str, 
     """Begins grading experts; ``GET /admin/profiles`` tells how far it is."""
     if body.name is not None:  # told now, not after an hour of grading
         await parts.archive.check_name(body.name)
+    if body.skills and not body.aggregation:
+        raise RequestError(
+            "only trials of aggregation are chosen by skill: leave out 'skills', or set "
+            "'aggregation'",
+            param="skills",
+        )
     task = load_task(body.task, TaskOptions(folder=parts.settings.benchmarks))
     parts.profiling.start(
         ProfilingPlan(
-            task, tuple(body.experts), body.split, body.limit, body.name, body.aggregation
+            task,
+            tuple(body.experts),
+            body.split,
+            body.limit,
+            body.name,
+            body.aggregation,
+            body.seed,
+            tuple(body.skills),
         )
     )
     return {"profiling": as_jsonable(parts.profiling.state)}

@@ -13,6 +13,7 @@ import yaml
 from coterie.errors import CoterieError
 from orchestrator.background import Background
 from orchestrator.cli import show
+from orchestrator.cli.aggregator import aggregator_app
 from orchestrator.cli.bring_up import bring_up
 from orchestrator.cli.evals import eval_app
 from orchestrator.cli.gpu_check import gpu_check
@@ -28,6 +29,7 @@ experts_app = typer.Typer(no_args_is_help=True, help="The expert registry.")
 db_app = typer.Typer(no_args_is_help=True, help="The database.")
 app.add_typer(experts_app, name="experts")
 app.add_typer(skills_app, name="skills")
+app.add_typer(aggregator_app, name="aggregator")
 app.add_typer(db_app, name="db")
 app.add_typer(eval_app, name="eval")
 app.add_typer(jobs_app, name="jobs")

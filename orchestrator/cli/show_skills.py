@@ -35,6 +35,8 @@ def expert(profile: Record) -> None:
     estimates = [("overall", profile["overall"])]
     if profile["aggregation"]:
         estimates.append(("aggregation", profile["aggregation"]))
+        at = profile.get("aggregation_skills", {}).items()
+        estimates += [(f"aggregation, {s}", e) for s, e in sorted(at) if e["n"]]
     estimates += sorted(profile["skills"].items(), key=lambda pair: (-pair[1]["n"], pair[0]))
     rows = [_row(label, e) for label, e in estimates]
     show.table(profile["expert"], ("skill", "success ± sd", "n"), rows)

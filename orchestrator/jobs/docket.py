@@ -12,6 +12,7 @@ from coterie.ports import Task
 from coterie.types import Completion, Grade, Item, Verdict
 from evals.results import Call, ItemResult
 from orchestrator.deliberation import (
+    AGGREGATE,
     ANSWER,
     Ask,
     Matter,
@@ -96,10 +97,11 @@ class Docket:
         return self._requests[at]
 
     def _prompt(self, ask: Ask) -> str:
-        """The prompt's key, made once for all who are asked the same."""
-        if ask.role not in self._prompts:
-            self._prompts[ask.role] = prompt_key(ask.question, secret=self.terms.secret)
-        return self._prompts[ask.role]
+        """The prompt's key, made once for all who are asked the same: everyone but the writers."""
+        to = ask.expert if ask.role == AGGREGATE else ""
+        if to not in self._prompts:
+            self._prompts[to] = prompt_key(ask.question, secret=self.terms.secret)
+        return self._prompts[to]
 
     def answer(self) -> str | None:
         """The key of the completion that is the answer; None while, or where, there is none."""

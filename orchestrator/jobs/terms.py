@@ -179,9 +179,17 @@ class Terms:
 
     def matter(self, item: Item, query: Query, route: Route) -> Matter:
         """What is deliberated about the item."""
-        pool = None if self.manner(item).expert else self.pool
+        manner = self.manner(item)
+        pool = None if manner.expert else self.pool
         return Matter(
-            item.question, query, pool, route, self.policy, self.spec.vote, _read_as(item)
+            item.question,
+            query,
+            pool,
+            route,
+            self.policy,
+            self.spec.vote,
+            read_as(item),
+            manner.sampling,
         )
 
 
@@ -200,7 +208,7 @@ def asking(item: Item) -> Question:
     return Question.of(item.about) if item.about else item.question
 
 
-def _read_as(item: Item) -> str:
+def read_as(item: Item) -> str:
     """What answers are read by: the options where there are some, else the question."""
     if not item.choices:
         return about(item)

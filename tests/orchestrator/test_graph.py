@@ -132,7 +132,7 @@ async def test_prose_is_synthesized_by_the_best(kit: Any) -> None:
     assert found.synthesis is not None
     assert found.answer.expert == "b"
     assert len(engines[1].asked) == 2
-    assert "<answer expert=1" in engines[1].asked[1].text
+    assert "</answer-" in engines[1].asked[1].text
     calls = [*found.completions, found.synthesis]
     assert found.usage.completion_tokens == sum(c.usage.completion_tokens for c in calls)
 
@@ -151,6 +151,24 @@ async def test_the_best_at_aggregating_writes_the_synthesis_where_that_was_measu
     found = await coterie(kit, roster).run(kit.inquiry())
     assert found.synthesis is not None
     assert found.answer.expert == "c"
+
+
+async def test_whoever_aggregates_best_writes_though_it_was_not_asked(kit: Any) -> None:
+    engines = [kit.engine(n, PROSE + n) for n in "abc"] + [kit.engine("d", PROSE + "d")]
+    rates = {"a": 0.5, "b": 0.6, "c": 0.55, "d": 0.01}
+    roster = kit.roster(engines, rates)
+    profiles = [
+        replace(kit.profile(n, rates[n]), aggregation=Estimate(0.9 if n == "d" else 0.3, 0.1, 40))
+        for n in rates
+    ]
+    roster.snapshot = replace(roster.snapshot, knowledge=Knowledge.of(profiles))
+    found = await coterie(kit, roster, Policy(most=3)).run(kit.inquiry())
+    assert "d" not in {c.expert for c in found.completions}
+    assert found.answer.expert == "d"
+    engines[3].error = EngineUnavailable("d", "down")
+    again = await coterie(kit, roster, Policy(most=3)).run(kit.inquiry())
+    assert again.answer.expert == "b"
+    assert [f.expert for f in again.failures] == ["d"]
 
 
 async def test_expert_defaults_fill_what_the_caller_left_open(kit: Any) -> None:

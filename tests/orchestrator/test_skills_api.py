@@ -68,7 +68,7 @@ class TestProfiling:
         self, service: Any, kit: Any
     ) -> None:
         refused = await profiled(service, aggregation=True)
-        assert "one right and two wrong" in refused["profiling"]["error"]
+        assert "make a trial" in refused["profiling"]["error"]
         service.fleet.engines["third"] = kit.engine("third", "who knows")
         entry = {"name": "third", "kind": "openai", "model": "m", "endpoint": "http://127.0.0.1:9"}
         await post(service, "/admin/experts?verify=false", entry)

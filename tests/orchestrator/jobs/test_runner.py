@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from coterie.types import Sampling
+from coterie.types import Estimate, Sampling
 from orchestrator.jobs.job import JobState
+from skills.knowledge import Knowledge
 
 STRATEGIES = ("auto", "symbolic", "symbolic-paper", "adaptive", "cascade", "all", "best-single")
 
@@ -42,6 +43,28 @@ async def test_prose_is_written_by_one_from_all(world: Any) -> None:
     written = [r for r in await world.results(job) if r.category == "open"]
     assert all([c.role for c in r.calls].count("aggregate") == 1 for r in written)
     assert all(r.calls[-1].correct is None for r in written)
+
+
+async def test_each_writer_is_shown_what_it_can_read(world: Any) -> None:
+    rates = {"ann": 0.9, "bob": 0.8, "cyd": 0.7, "dan": 0.6}
+    profiles = [
+        replace(p, aggregation=Estimate(rates[n], 0.1, 40))
+        for n, p in world.knowledge.profiles.items()
+    ]
+    world.knowledge = Knowledge.of(profiles, name="made-up")
+    world.experts["ann"] = world.expert("ann", context_length=800)
+    world.engines["ann"].refuses = "<answer"
+    job = await world.add(strategy="all")
+    assert await world.run(job) is JobState.DONE
+    written = [r for r in await world.results(job) if r.category == "open"]
+    assert {r.calls[-1].expert for r in written} == {"bob"}
+    prompts = {e: [t for _, t, _ in _asked_of(world, e) if "<answer" in t] for e in ("ann", "bob")}
+    assert len(set(prompts["ann"])) == len(set(prompts["bob"])) == len(written)
+    assert max(map(len, prompts["ann"])) < min(map(len, prompts["bob"]))
+
+
+def _asked_of(world: Any, expert: str) -> list[Any]:
+    return [what for what in world.asked if what[0] == expert]
 
 
 async def test_another_strategy_pays_for_nothing_twice(world: Any) -> None:
