@@ -7,11 +7,7 @@ With K(α) = log E_P[exp(Σ_t α_t Δ_t)], its gradient g and Hessian H, the two
 and the objective is the squared length of two residuals, whatever the number of experts.  With more
 than one there mostly is a whole curve of α that leaves nothing: steps are the shortest ones (damped
 Gauss-Newton), from where all experts pull alike, so that none is preferred by its place in a list.
-Where that ends higher than what steps from the best single expert reach, the latter is taken: the
-objective is never higher than the single expert's.
-
-The rest of the vocabulary is estimated as in ``tilt``: exactly that along the experts' own
-directions, and never above the convex bound between them.
+Where that ends higher than the best single expert, the single expert is taken.
 """
 
 from __future__ import annotations
@@ -21,48 +17,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aggregator.fusion.divergences import Opinions
 from aggregator.fusion.refine import Aim
-from aggregator.fusion.tilt import Tilt
 
-STEPS = 16
-"""Damped steps from each start."""
+STEPS = 12
+"""Damped steps at most."""
 
-EQUAL = 1e-8
-"""Objectives (nats²) that differ by less are as good as each other."""
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """``log_p`` (rows, K), ``delta`` (rows, experts, K), ``slope`` g(0) (rows, experts), float64.
-
-    Of the rest: log t(0) and whether it counts, (rows,); the chord of log t and its curvature along
-    each expert's direction, (rows, experts).
-    """
-
-    log_p: Tensor
-    delta: Tensor
-    slope: Tensor
-    near: Tensor
-    chord: Tensor
-    curvature: Tensor
-    held: Tensor
-    high: float
-
-    @classmethod
-    def of(cls, tilt: Tilt, log_p: Tensor, delta: Tensor) -> Field:
-        """The field in which the searches of ``tilt`` are the directions of its axes."""
-        shape, rest = delta.shape[:2], tilt.rest
-        near, far = rest.near.reshape(shape), rest.far.reshape(shape)
-        return cls(
-            log_p=log_p,
-            delta=delta,
-            slope=tilt.slope.reshape(shape),
-            near=near[:, 0],
-            chord=(far - near) / rest.high,
-            curvature=rest.curvature.reshape(shape),
-            held=rest.held.reshape(shape).amin(1),
-            high=rest.high,
-        )
+CLOSE = 1e-9
+"""An objective (nats²) so small that no step is worth it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +36,40 @@ class Stand:
     value: Tensor
 
 
-def solved(field: Field, aim: Aim, single: Tensor) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Rows in which all experts pull; ``delta`` (rows, experts, V); K's parts at 0."""
+
+    log_p: Tensor
+    delta: Tensor
+    total: Tensor
+    start: Tensor
+    aim: Aim
+
+
+def solved(known: Opinions, aim: Aim, single: Tensor, high: float) -> Tensor:
     """α (rows, experts), given the best with one expert alone."""
-    experts = single.shape[1]
-    if experts == 1:
-        return single
-    even = torch.full_like(single, 0.5 * field.high / experts)
-    alike, alike_left = descended(field, aim, even)
-    alone, alone_left = descended(field, aim, single)
-    return torch.where((alike_left <= alone_left + EQUAL)[:, None], alike, alone)
+    delta = known.delta.transpose(0, 1)
+    weight = known.log_p.exp()
+    total = weight.sum(1).double()
+    start = (delta @ weight[:, :, None])[:, :, 0].double() / total[:, None]
+    field = Field(known.log_p, delta, total, start, aim)
+    alpha, left = descended(field, torch.full_like(single, 0.5 * high / single.shape[1]), high)
+    worse = left > stand(field, single).value
+    return torch.where(worse[:, None], single, alpha)
 
 
-def descended(field: Field, aim: Aim, alpha: Tensor) -> tuple[Tensor, Tensor]:
+def descended(field: Field, alpha: Tensor, high: float) -> tuple[Tensor, Tensor]:
     """Where damped steps from ``alpha`` lead, and the objective there."""
-    at = stand(field, aim, alpha)
+    at = stand(field, alpha)
     damping = torch.full_like(at.value, 1e-3)
     for _ in range(STEPS):
-        tried = within(alpha - shortest(at, damping), field.high)
-        there = stand(field, aim, tried)
-        better = there.value < at.value
+        if bool((at.value < CLOSE).all()):
+            break
+        tried = within(alpha - shortest(at, damping), high)
+        there = stand(field, tried)
+        # A row that has arrived stays, whatever rows are beside it.
+        better = (there.value < at.value) & (at.value >= CLOSE)
         alpha = torch.where(better[:, None], tried, alpha)
         at = chosen(better, there, at)
         damping = torch.where(better, 0.1 * damping, 10.0 * damping).clamp(1e-12, 1e6)
@@ -124,31 +101,22 @@ def within(alpha: Tensor, high: float) -> Tensor:
     return torch.where(positive.sum(1, keepdim=True) > high, fitting, positive)
 
 
-def stand(field: Field, aim: Aim, alpha: Tensor) -> Stand:
+def stand(field: Field, alpha: Tensor) -> Stand:
     """Residuals and their slopes at ``alpha`` (rows, experts)."""
-    weight = (field.log_p + (alpha[:, :, None] * field.delta).sum(1)).exp()
+    pull = alpha.to(field.delta)[:, None]
+    # No exponent is above 0: each lies between those at α = 0 and at the far ends of the experts.
+    weight = torch.baddbmm(field.log_p[:, None], pull, field.delta)[:, 0].exp_()
+    total = weight.sum(1).double()[:, None]
     drawn = field.delta * weight[:, None]
-    rest, rest_slope = lumped(field, alpha)
-    rest_bend = rest_slope[:, :, None] * rest_slope[:, None] + field.curvature.diag_embed()
-    total = (weight.sum(1) + rest)[:, None]
-    gradient = (drawn.sum(2) + rest[:, None] * rest_slope) / total
-    second = (drawn @ field.delta.transpose(1, 2) + rest[:, None, None] * rest_bend) / total[
-        ..., None
-    ]
+    gradient = drawn.sum(2).double() / total
+    second = (drawn @ field.delta.transpose(1, 2)).double() / total[..., None]
     hessian = second - gradient[:, :, None] * gradient[:, None]
-    value = total[:, 0].log()
-    there = (alpha * gradient).sum(1) - value - aim.there
-    back = value - (alpha * field.slope).sum(1) - aim.back
-    jacobian = torch.stack(((hessian @ alpha[:, :, None])[:, :, 0], gradient - field.slope), dim=1)
-    return Stand(torch.stack((there, back), dim=1), jacobian, there**2 + back**2)
-
-
-def lumped(field: Field, alpha: Tensor) -> tuple[Tensor, Tensor]:
-    """The estimated weight of the rest at ``alpha``, (rows,), and the slopes of its logarithm."""
-    parabola = 0.5 * field.curvature * alpha * (field.high - alpha)
-    log = field.near + (field.chord * alpha - parabola).sum(1)
-    slope = field.chord - 0.5 * field.curvature * (field.high - 2.0 * alpha)
-    return log.exp() * field.held, slope
+    value = (total[:, 0] / field.total).log()
+    there = (alpha * gradient).sum(1) - value - field.aim.there
+    back = value - (alpha * field.start).sum(1) - field.aim.back
+    jacobian = torch.stack(((hessian @ alpha[:, :, None])[:, :, 0], gradient - field.start), dim=1)
+    objective = (there**2 + back**2).nan_to_num(nan=torch.inf)
+    return Stand(torch.stack((there, back), dim=1), jacobian, objective)
 
 
 def chosen(which: Tensor, one: Stand, other: Stand) -> Stand:

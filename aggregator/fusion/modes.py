@@ -21,13 +21,9 @@ Solver: TypeAlias = Literal["refined", "grid", "joint"]
 class Dynamic:
     """α is searched anew at every step and for every row (arXiv 2406.15480).
 
-    ``grid`` looks at ``low, low + step, … high`` over the whole vocabulary, as published;
-    ``refined`` goes on from the best of these points to the optimum beside it.  Both let one expert
-    at a time have an α other than 0.  ``joint`` lets all have one, with their sum at most ``high``.
-
-    ``refined`` and ``joint`` look at the tokens that matter and bound what the others can change:
-    a row is searched over its whole vocabulary where the bound is above ``tail``, in nats; 0
-    searches every row so.
+    ``grid`` looks at ``low, low + step, … high``, as published; ``refined`` goes on from the best
+    of these points to the optimum beside it.  Both let one expert at a time have an α other than 0.
+    ``joint`` lets all have one, with their sum at most ``high``.
     """
 
     kind: ClassVar[str] = "dynamic"
@@ -36,7 +32,6 @@ class Dynamic:
     low: float = 0.0
     high: float = 2.0
     step: float = 0.1
-    tail: float = 1e-2
 
     def __post_init__(self) -> None:
         if self.solver not in get_args(Solver):
@@ -47,7 +42,6 @@ class Dynamic:
         allow(self.kind, "low", self.low, not joint, "0 where all experts pull at once")
         fits = 0.0 < self.step <= self.high - self.low and (self.high - self.low) / self.step <= 1e4
         allow(self.kind, "step", self.step, fits, "above 0 and at most high - low")
-        allow(self.kind, "tail", self.tail, self.tail >= 0.0, "0, or a bound in nats")
 
     @property
     def grid(self) -> tuple[float, ...]:

@@ -1,4 +1,9 @@
-"""One α a search: the best point of a grid, then the optimum beside it.  Pure."""
+"""From K at the points of a grid to the α that is best between them.  Pure.
+
+Between two points K is the cubic that has the values and slopes found there.  With steps h of 0.1
+it is off by at most h⁴ / 384 = 3·10⁻⁷ times the largest fourth cumulant of Δ under P̃ between them,
+and its slope by h³ / (72 √3) = 8·10⁻⁶ times that.
+"""
 
 from __future__ import annotations
 
@@ -8,92 +13,60 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aggregator.fusion.tilt import Bend, Tilt, bend
+from aggregator.fusion.divergences import Slopes
 
-STEPS = 8
-"""Newton steps of a refinement, or halvings of two grid steps where Newton's would leave them."""
-
-CLOSE = 1e-7
-"""A step this short ends all refinements."""
+ZOOMS, ACROSS = 3, 41
+"""How often a search closes in on the best of how many α: from two steps of 0.1 to 10⁻⁵."""
 
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What KL(P̃ ‖ P) and KL(P ‖ P̃) are to come near, in nats: (searches,) each."""
+    """What KL(P̃ ‖ P) and KL(P ‖ P̃) are to come near, in nats: (rows,), for any expert."""
 
     there: Tensor
     back: Tensor
 
-    def repeated(self, times: int) -> Aim:
-        """Each row's aim for several searches in turn."""
-        return Aim(self.there.repeat_interleave(times), self.back.repeat_interleave(times))
 
+def refined(found: Slopes, aim: Aim, grid: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """The best α between the ends of ``grid`` and the distance √F it leaves, (experts, rows) each.
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Of each search, (searches,): α, the distance √F it leaves, the largest B met."""
-
-    alpha: Tensor
-    distance: Tensor
-    bound: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Miss:
-    """F and its slopes at some α, each (searches, points)."""
-
-    value: Tensor
-    first: Tensor
-    second: Tensor
-
-
-def refined(tilt: Tilt, aim: Aim, grid: Sequence[float]) -> Found:
-    """The best α between the ends of ``grid``: never worse than its points, but for ``bound``."""
-    points = tilt.slope.new_tensor(grid)
-    everywhere = points.expand(len(tilt.slope), -1)
-    scanned = bend(tilt, everywhere, torch.float32)
-    best = missed(tilt, aim, everywhere, scanned).value.argmin(1)
+    Never taken if it is farther than the best point of the grid.
+    """
+    points = found.value.new_tensor(grid)
+    first = distance(points, found.value, found.slope, found.start, aim)
+    least, best = first.min(2)
     low = points[(best - 1).clamp(min=0)]
     high = points[(best + 1).clamp(max=len(points) - 1)]
-    alpha, value, bound = descended(tilt, aim, points[best], low, high)
-    return Found(alpha, value.sqrt(), torch.maximum(bound, scanned.bound.amax(1)))
+    alpha, left = points[best], least
+    for _ in range(ZOOMS):
+        tried = low[..., None] + (high - low)[..., None] * torch.linspace(0.0, 1.0, ACROSS).to(low)
+        value, slope = between(points, found, tried)
+        near, at = distance(tried, value, slope, found.start, aim).min(2)
+        step = (high - low) / (ACROSS - 1)
+        middle = tried.gather(2, at[..., None])[..., 0]
+        alpha, left = torch.where(near < left, middle, alpha), torch.minimum(near, left)
+        low, high = torch.maximum(low, middle - step), torch.minimum(high, middle + step)
+    return alpha, left
 
 
-def descended(
-    tilt: Tilt, aim: Aim, alpha: Tensor, low: Tensor, high: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The lowest point between ``low`` and ``high``, by Newton's steps kept between them.
-
-    Returns α, F there and the bound there.  F at ``alpha`` must be no higher than at both ends, as
-    at the best point of a grid; then F' tells on which side a minimum lies, and the ends close in.
-    """
-    found, lowest, bound = alpha, torch.full_like(alpha, torch.inf), torch.zeros_like(alpha)
-    for _ in range(STEPS):
-        at = alpha[:, None]
-        bent = bend(tilt, at)
-        miss = missed(tilt, aim, at, bent)
-        value, slope, curvature = miss.value[:, 0], miss.first[:, 0], miss.second[:, 0]
-        better = value < lowest
-        found, lowest = torch.where(better, alpha, found), torch.where(better, value, lowest)
-        bound = torch.where(better, bent.bound[:, 0], bound)
-        low, high = torch.where(slope < 0, alpha, low), torch.where(slope > 0, alpha, high)
-        step = alpha - slope / curvature
-        inside = (curvature > 0) & (step >= low) & (step <= high)
-        following = torch.where(inside, step, 0.5 * (low + high))
-        if bool(((following - alpha).abs() < CLOSE).all()):
-            break
-        alpha = following
-    return found, lowest, bound
+def distance(alpha: Tensor, value: Tensor, slope: Tensor, start: Tensor, aim: Aim) -> Tensor:
+    """√F at ``alpha`` (experts, rows, α) with K and K' there and K'(0); infinite if unknown."""
+    ahead = alpha * slope - value - aim.there[:, None]
+    behind = value - alpha * start[..., None] - aim.back[:, None]
+    return torch.hypot(ahead, behind).nan_to_num(nan=torch.inf)
 
 
-def missed(tilt: Tilt, aim: Aim, alpha: Tensor, bent: Bend) -> Miss:
-    """How far the divergences at ``alpha`` (searches, points) are from what is aimed at."""
-    there = alpha * bent.first - bent.value - aim.there[:, None]
-    back = bent.value - alpha * tilt.slope[:, None] - aim.back[:, None]
-    there_first, back_first = alpha * bent.second, bent.first - tilt.slope[:, None]
-    there_second, back_second = bent.second + alpha * bent.third, bent.second
-    return Miss(
-        value=there**2 + back**2,
-        first=2.0 * (there * there_first + back * back_first),
-        second=2.0 * (there_first**2 + there * there_second + back_first**2 + back * back_second),
-    )
+def between(points: Tensor, found: Slopes, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    """K and K' at ``alpha`` (experts, rows, α) by the cubics between the points."""
+    left = (torch.searchsorted(points, alpha.contiguous()) - 1).clamp(0, len(points) - 2)
+    step = points[left + 1] - points[left]
+    part = (alpha - points[left]) / step
+    before, after = found.value.gather(2, left), found.value.gather(2, left + 1)
+    rise = step * found.slope.gather(2, left)
+    end_rise = step * found.slope.gather(2, left + 1)
+    # Hermite's cubic c0 + c1 x + c2 x² + c3 x³ for x from 0 to 1.
+    second = 3.0 * (after - before) - 2.0 * rise - end_rise
+    third = 2.0 * (before - after) + rise + end_rise
+    value = before + part * (rise + part * (second + part * third))
+    slope = (rise + part * (2.0 * second + 3.0 * part * third)) / step
+    return value, slope

@@ -11,35 +11,26 @@ the expert that comes nearest is the one that pulls.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
 from aggregator.fusion import grid, joint
-from aggregator.fusion.divergences import Totals, joined, measured
+from aggregator.fusion.divergences import Slopes, opinions, slopes
 from aggregator.fusion.masks import Rows, excluded, levelled
 from aggregator.fusion.modes import Dynamic
 from aggregator.fusion.refine import Aim, refined
-from aggregator.fusion.tilt import tilted
-
-REACH = 12.0
-"""Nats below the best token at which a token is left to the rest."""
-
-TOGETHER = 1 << 22
-"""Exponentials of a scan that are held at once."""
 
 
 def search(rows: Rows, mode: Dynamic) -> Tensor:
     """α, (rows, experts)."""
+    parts = (levelled_part(rows, here) for here in rows.slices())
     if mode.solver == "grid":
-        return torch.cat([grid.search(levelled_part(rows, here), mode) for here in rows.slices()])
-    reach = REACH if mode.tail > 0.0 else torch.inf
-    alpha, bound = narrowed(rows, mode, reach)
-    wide = (bound > mode.tail).nonzero()[:, 0]
-    if mode.tail > 0.0 and len(wide):
-        alpha[wide] = narrowed(rows.pick(wide), mode, torch.inf)[0]
-    return alpha
+        return torch.cat([grid.search(part, mode) for part in parts])
+    if mode.solver == "joint" and len(rows.experts) > 1:
+        return torch.cat([together(part, mode) for part in parts])
+    # The vocabulary is passed over part by part, which fits a cache; the rest is done once for all.
+    found, aims = zip(*(asked(part, mode) for part in parts), strict=True)
+    return alone(joined(found), Aim(*map(torch.cat, zip(*aims, strict=True))), mode)
 
 
 def levelled_part(rows: Rows, here: slice) -> Rows:
@@ -49,52 +40,31 @@ def levelled_part(rows: Rows, here: slice) -> Rows:
     return part if hidden is None else levelled(part, hidden)
 
 
-def narrowed(rows: Rows, mode: Dynamic, reach: float) -> tuple[Tensor, Tensor]:
-    """α (rows, experts) and the bound (rows,) of a search among the tokens within ``reach``."""
-    parts = [measured(levelled_part(rows, here), mode.high, reach) for here in rows.slices()]
-    totals, support = joined(parts)
-    alpha = torch.zeros_like(totals.there)
-    bound = torch.zeros_like(totals.weight)
-    for group in alike(support.counts, points=len(mode.grid) * len(rows.experts)):
-        alpha[group], bound[group] = solved(totals.pick(group), *support.pick(group), mode)
-    return alpha, bound
+def asked(rows: Rows, mode: Dynamic) -> tuple[Slopes, tuple[Tensor, Tensor]]:
+    """What a search of some rows goes by: K at the grid's points, and the two aims (rows,)."""
+    known = opinions(rows, mode.high)
+    return slopes(known, mode.grid), (known.there.mean(0), known.back.mean(0))
 
 
-def solved(totals: Totals, log_p: Tensor, delta: Tensor, mode: Dynamic) -> tuple[Tensor, Tensor]:
-    """α and the bound of rows with ``log_p`` (rows, K) and ``delta`` (rows, experts, K)."""
-    rows, experts, size = delta.shape
-    log_p = log_p.double() - totals.weight[:, None]
-    delta = delta.double() - totals.offset[:, :, None]
-    tilt = tilted(
-        log_p.repeat_interleave(experts, 0),
-        delta.reshape(-1, size),
-        totals.slope.reshape(-1),
-        totals.far_slope.reshape(-1),
-        mode.high,
+def joined(parts: tuple[Slopes, ...]) -> Slopes:
+    """Several parts of a batch as one."""
+    return Slopes(
+        torch.cat([each.value for each in parts], dim=1),
+        torch.cat([each.slope for each in parts], dim=1),
+        torch.cat([each.start for each in parts], dim=1),
     )
-    aim = Aim(totals.there.mean(1), totals.back.mean(1))
-    found = refined(tilt, aim.repeated(experts), mode.grid)
-    bound = found.bound.reshape(rows, experts).amax(1)
-    alpha = nearest(found.alpha.reshape(rows, experts), found.distance.reshape(rows, experts))
-    if mode.solver == "joint":
-        alpha = joint.solved(joint.Field.of(tilt, log_p, delta), aim, alpha)
-    return alpha, bound
 
 
-def nearest(alpha: Tensor, distance: Tensor) -> Tensor:
-    """The α of the expert that comes nearest, 0 for the others; the first of equals."""
-    best = distance.argmin(1, keepdim=True)
-    return torch.zeros_like(alpha).scatter_(1, best, alpha.gather(1, best))
+def alone(found: Slopes, aim: Aim, mode: Dynamic) -> Tensor:
+    """α (rows, experts) of the first expert that comes nearest, 0 for the others."""
+    alpha, left = refined(found, aim, mode.grid)
+    best = left.argmin(0, keepdim=True)
+    return torch.zeros_like(alpha).scatter_(0, best, alpha.gather(0, best)).T
 
 
-def alike(counts: Tensor, points: int) -> Iterator[Tensor]:
-    """Rows in groups with about as many tokens each, so that padding them to one length is cheap.
-
-    ``points`` is how many exponentials a search takes of each token at once.
-    """
-    sizes = counts.clamp(min=1).cpu()
-    level = sizes.double().log2().div(2.0).ceil()
-    for each in level.unique():
-        group = (level == each).nonzero()[:, 0]
-        room = TOGETHER // (points * int(sizes[group].max()))
-        yield from group.to(counts.device).split(max(1, room))
+def together(rows: Rows, mode: Dynamic) -> Tensor:
+    """α (rows, experts) with every expert pulling."""
+    known = opinions(rows, mode.high)
+    aim = Aim(known.there.mean(0), known.back.mean(0))
+    single = alone(slopes(known, mode.grid), aim, mode)
+    return joint.solved(known, aim, single, mode.high)

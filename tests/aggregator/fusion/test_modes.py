@@ -19,7 +19,7 @@ from coterie.errors import ConfigurationError
     "mode",
     [
         Dynamic(),
-        Dynamic(solver="joint", high=1.5, step=0.25, tail=0.0),
+        Dynamic(solver="joint", high=1.5, step=0.25),
         Static(),
         Static((0.5, 1.5)),
         EmulatedFineTuning(),
@@ -59,7 +59,7 @@ def test_the_published_grid_has_21_points() -> None:
         ({"kind": "dynamic", "low": 0.5, "solver": "joint"}, "0 where all experts pull"),
         ({"kind": "dynamic", "step": 0}, "above 0"),
         ({"kind": "dynamic", "high": float("nan")}, "nan"),
-        ({"kind": "dynamic", "tail": "small"}, "a number"),
+        ({"kind": "dynamic", "step": "small"}, "a number"),
         ({"kind": "static", "alpha": True}, "a number"),
         ({"kind": "static", "alpha": []}, "one finite number or several"),
         ({"kind": "static", "alpha": [float("inf")]}, "one finite number or several"),
