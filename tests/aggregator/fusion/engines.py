@@ -18,14 +18,19 @@ from torch import Tensor
 from vllm import SamplingParams
 from vllm.v1.sample.logits_processor import BatchUpdateBuilder, MoveDirectionality
 from vllm.v1.worker.gpu import buffer_utils
-from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcRequestState
+from vllm.v1.worker.gpu.sample.logits_processor import (
+    LogitsContext,
+    LogitsProcRequestState,
+    build_custom_logits_processors,
+)
 from vllm.v1.worker.gpu.states import RequestState
 
-from aggregator.fusion import vllm_v1, vllm_v2
+from aggregator.fusion import vllm_v1
 from tests.aggregator.fusion.tiny_models import VOCABULARY
 
 ROWS, LENGTH = 12, 128
 CPU = torch.device("cpu")
+V1, V2 = (f"aggregator.fusion.vllm_{version}:Fusion" for version in ("v1", "v2"))
 
 
 def vllm_config(block: dict[str, Any], tokenizer: str, **changes: Any) -> Any:
@@ -135,7 +140,7 @@ class RunnerV2:
         with patch.object(buffer_utils, "is_uva_available", return_value=False):
             states = RequestState(ROWS, LENGTH, LENGTH, 0, VOCABULARY, CPU)
         self.states = LogitsProcRequestState.from_request_state(states)
-        self.fusion = vllm_v2.Fusion(config, self.states)
+        [self.fusion] = build_custom_logits_processors(config, states, False, [V2])
         self.free = list(range(ROWS))
         self.slots: dict[int, tuple[int, Request]] = {}
         self.rng = random.Random(0)

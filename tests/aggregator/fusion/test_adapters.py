@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import random
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,25 @@ from torch import Tensor
 
 pytest.importorskip("vllm")
 
+from vllm import SamplingParams
+from vllm.exceptions import VLLMValidationError
+from vllm.v1.sample.logits_processor import validate_logits_processors_parameters
+from vllm.v1.worker.gpu.sample.logits_processor import (
+    build_custom_logits_processors_params_validator,
+)
+
 from aggregator.fusion.modes import mode_of
 from aggregator.fusion.plain import fuse_row
 from coterie.errors import ConfigurationError
-from tests.aggregator.fusion.engines import RUNNERS, Request, RunnerV1, RunnerV2, vllm_config
+from tests.aggregator.fusion.engines import (
+    RUNNERS,
+    V1,
+    V2,
+    Request,
+    RunnerV1,
+    RunnerV2,
+    vllm_config,
+)
 from tests.aggregator.fusion.tiny_models import (
     Alone,
     alone,
@@ -110,6 +126,10 @@ def wanting(fusion: str | None, number: int, **extra: str) -> Request:
     return Request(prompt, {"fusion": fusion, **extra} if fusion else None)
 
 
+VALIDATORS: dict[str, Callable[[SamplingParams], None]] = {
+    "v1": partial(validate_logits_processors_parameters, [V1]),
+    "v2": lambda params: build_custom_logits_processors_params_validator([V2])(params),
+}
 FUSIONS = [None, "lawyer", "both", "shown", "against", "mixed"]
 EVENT = st.tuples(
     st.sampled_from(["come", "come", "go", "preempt", "resume", "swap", "step", "step", "step"]),
@@ -254,16 +274,31 @@ def test_alpha_is_traced_for_whoever_asks(
     assert [path.name for path in setting.traces.iterdir()] == ["mine.jsonl"]
 
 
-def test_a_request_that_cannot_be_fused_is_refused_at_the_door(
+def test_small_models_that_nobody_asks_for_do_not_run(
     setting: Setting, runner: type[RunnerV1] | type[RunnerV2]
 ) -> None:
-    fusion = runner(setting.config()).fusion
-    fusion.validate_params(wanting("lawyer", 1).params)
-    fusion.validate_params(wanting(None, 1).params)
-    with pytest.raises(ValueError, match="'doctor' is not known to this engine; it has 'against'"):
-        fusion.validate_params(wanting("doctor", 1).params)
-    with pytest.raises(ValueError, match="cannot be the name of a trace"):
-        fusion.validate_params(wanting("lawyer", 1, fusion_trace="../up").params)
+    engine = runner(setting.config())
+    engine.add(wanting("lawyer", 5))
+    engine.add(wanting(None, 6))
+    engine.step()
+    held = [backbone.held for backbone in engine.fusion._rows._sidecar.backbones]
+    assert held == [2, 0]  # base and law on one set of weights; the other one has nothing to do
+
+
+@pytest.mark.parametrize("version", sorted(RUNNERS))
+def test_a_request_that_cannot_be_fused_is_refused_at_the_door(
+    setting: Setting, version: str
+) -> None:
+    RUNNERS[version](setting.config())
+    validate = VALIDATORS[version]
+    validate(wanting("lawyer", 1).params)
+    validate(wanting(None, 1).params)
+    with pytest.raises(
+        VLLMValidationError, match=r"'doctor' is not known.*has 'against'"
+    ):
+        validate(wanting("doctor", 1).params)
+    with pytest.raises(VLLMValidationError, match="cannot be the name of a trace"):
+        validate(wanting("lawyer", 1, fusion_trace="../up").params)
 
 
 # --- what does not start --------------------------------------------------------------------------
