@@ -105,6 +105,8 @@ class ExpertKind(StrEnum):
     """A vLLM engine that Coterie starts, watches and stops."""
     LORA = "lora"
     """A LoRA adapter served by the engine of its base expert."""
+    FUSION = "fusion"
+    """A large expert's engine, its logits shifted token by token by small models beside it."""
 
 
 class ExpertSource(StrEnum):
@@ -117,13 +119,69 @@ class ExpertSource(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SmallModel:
+    """A small model of a fusion.
+
+    Either ``expert`` names a registered one (``vllm``, or ``lora`` on such), or ``model`` says
+    whose weights (Hugging Face id, folder or ``package:NAME``), ``adapter`` which LoRA folder goes
+    on top.  ``prompt`` is text it reads before the conversation, which makes an expert of a base:
+    worked examples.  ``dtype`` is what it computes in, where that is not its weights' own;
+    ``overrides`` replaces values of the weights' own configuration; ``params_b`` is its billions of
+    parameters.
+    """
+
+    model: str = ""
+    expert: str | None = None
+    adapter: str | None = None
+    prompt: str | None = None
+    dtype: str | None = None
+    overrides: Mapping[str, JSON] = field(default_factory=dict)
+    params_b: float | None = None
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """What it is called in traces: its name, or the last part of what it is made of."""
+        made_of = self.expert or (self.adapter or self.model).removeprefix("package:")
+        return self.name or made_of.rstrip("/").rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class FusionSpec:
+    """What a ``fusion`` is made of: z = z_large + Σ α_t (z_expert,t − z_base), and how α is found.
+
+    ``large`` names the ``vllm`` expert whose engine serves it; ``mode`` is the mode's JSON, with
+    its ``kind``.  A contrast has no experts, its base being the amateur; a log-linear mixture needs
+    no base.
+    """
+
+    large: str
+    base: SmallModel | None
+    experts: tuple[SmallModel, ...] = ()
+    mode: Mapping[str, JSON] = field(default_factory=lambda: {"kind": "dynamic"})
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> FusionSpec:
+        """The one that :func:`as_jsonable` wrote."""
+        base = record["base"] and SmallModel(**record["base"])
+        experts = tuple(SmallModel(**expert) for expert in record["experts"])
+        return cls(record["large"], base, experts, record["mode"])
+
+    @property
+    def parts(self) -> tuple[SmallModel, ...]:
+        """The small models, the base first."""
+        return ((self.base,) if self.base else ()) + self.experts
+
+
+@dataclass(frozen=True, slots=True)
 class Expert:
     """One model that can be asked, as the registry keeps it.
 
     ``endpoint`` is the base URL of its server, up to and without ``/v1`` (``openai`` only);
     ``model`` is the model id there, or for ``vllm`` the weights' Hugging Face id, folder or
     ``package:NAME``; ``base`` names the expert whose engine serves a ``lora``, and ``adapter`` is
-    the adapter's folder.  Parameters are in billions, prices in US dollars per million tokens,
+    the adapter's folder; ``fusion`` is what a ``fusion`` is made of.  Parameters are in billions
+    (of a fusion: of all its models together), prices in US dollars per million tokens,
     ``context_length`` in tokens.  ``api_key_env`` is the *name* of an environment variable; the key
     itself is never kept.  ``examples`` are a few prompts of those it was trained on.
     """
@@ -147,6 +205,18 @@ class Expert:
     enabled: bool = True
     examples: tuple[str, ...] = ()
     source: ExpertSource = ExpertSource.DECLARED
+    fusion: FusionSpec | None = None
+
+    @property
+    def host(self) -> str:
+        """The expert whose engine answers for this one: itself, its base, or its large model."""
+        return self.fusion.large if self.fusion else self.base or self.name
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The other experts this one is made of: its host, and the small models of a fusion."""
+        small = {part.expert for part in self.fusion.parts if part.expert} if self.fusion else set()
+        return frozenset(small | {self.host}) - {self.name}
 
     def cost_usd(self, usage: Usage) -> float:
         """What ``usage`` costs with this expert, in US dollars."""

@@ -12,9 +12,11 @@ from coterie.db import Database
 from coterie.types import Question, Skill
 from orchestrator import schema
 from orchestrator.access import Access, read_or_make_key
+from orchestrator.alpha import AlphaRecords
 from orchestrator.batches.composition import batch_service, request_tasks
 from orchestrator.descriptions import Descriptions
 from orchestrator.embedded import EmbeddedWorker
+from orchestrator.engines.alpha_traces import AlphaTraces, traces_folder
 from orchestrator.experts_file import load_experts
 from orchestrator.graph import Coterie, Services
 from orchestrator.jobs.composition import job_service
@@ -79,7 +81,12 @@ async def build(
         descriptions = Descriptions(embed)
         inference = inference or _inference(settings, roster, by_meaning, database)
         policy = policy_of(settings)
-        traces = TraceWriter(TraceStore(database), keep=settings.trace_limit)
+        alpha = AlphaRecords(
+            AlphaTraces(traces_folder(settings.home)), lambda: roster.snapshot.experts
+        )
+        traces = TraceWriter(
+            TraceStore(database), keep=settings.trace_limit, complete=alpha.complete
+        )
         await stack.enter_async_context(traces)
         reader = question_reader(settings, inference, answers, taxonomy)
         teacher = Teacher(policy, lambda: roster.snapshot.experts)

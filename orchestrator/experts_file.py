@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 
 from coterie.errors import ConfigurationError
 from coterie.types import Expert, ExpertKind, ExpertSource, Sampling, Skill
+from orchestrator.fusion_entry import FusionEntry, SmallModelEntry
 from orchestrator.yaml_positions import Document
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -60,7 +61,8 @@ class ExpertEntry(_Entry):
     )
     kind: ExpertKind = Field(
         description="openai: a server that speaks OpenAI's chat API. vllm: an engine Coterie "
-        "starts. lora: an adapter on the engine of another expert."
+        "starts. lora: an adapter on the engine of another expert. fusion: small models that "
+        "shift the logits of a large one in its engine."
     )
     model: str = Field(
         "",
@@ -89,6 +91,7 @@ class ExpertEntry(_Entry):
         "compares questions to, beside the description.",
     )
     enabled: bool = True
+    fusion: FusionEntry | None = Field(None, description="fusion: what it is made of.")
 
     def to_domain(
         self, *, source: ExpertSource = ExpertSource.DECLARED, shared: Sampling = NO_DEFAULTS
@@ -100,6 +103,7 @@ class ExpertEntry(_Entry):
         fields["defaults"] = self.defaults.sampling().over(shared)
         fields["tags"] = tuple(self.tags)
         fields["examples"] = tuple(self.examples)
+        fields["fusion"] = self.fusion and self.fusion.to_domain()
         return Expert(**fields, source=source)
 
 
@@ -145,6 +149,7 @@ def load_experts(path: Path, variables: Mapping[str, str] | None = None) -> Expe
 
     ``${NAME}`` and ``${NAME:-default}`` in ``endpoint``, ``model`` and ``adapter`` stand for
     ``variables``; ``model`` and ``adapter`` that start with ``./`` or ``../`` start at the file.
+    So it is with the small models of a fusion.
     """
     document = Document(path)
     entries = _validated(document)
@@ -153,7 +158,8 @@ def load_experts(path: Path, variables: Mapping[str, str] | None = None) -> Expe
     shared = entries.defaults.sampling()
     experts = []
     for index, entry in enumerate(entries.experts):
-        resolved = _resolved(entry, document, index, variables or {})
+        place = _Place(document, ("experts", index), entry.name)
+        resolved = _resolved(entry, place, variables or {})
         experts.append(resolved.to_domain(shared=shared))
     skills = entries.skills and tuple(
         Skill(s.name, s.description, tuple(s.examples)) for s in entries.skills
@@ -190,6 +196,8 @@ def _hint(key: str, loc: Sequence[str | int]) -> str:
     model = sections.get(str(loc[0]), ExpertsDocument)
     if "defaults" in loc[:-1]:
         model = SamplingEntry
+    if "fusion" in loc[:-1]:
+        model = FusionEntry if loc[-2] == "fusion" else SmallModelEntry
     close = difflib.get_close_matches(key, model.model_fields, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(model.model_fields)}"
 
@@ -206,26 +214,56 @@ def _refuse_repeats(document: Document, section: str, names: Sequence[str]) -> N
         first[name] = index
 
 
-def _resolved(
-    entry: ExpertEntry, document: Document, index: int, variables: Mapping[str, str]
-) -> ExpertEntry:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an entry stands: errors name it, and paths start there."""
+
+    document: Document
+    loc: tuple[str | int, ...]
+    expert: str
+
+    def at(self, *steps: str | int) -> _Place:
+        return _Place(self.document, (*self.loc, *steps), self.expert)
+
+
+def _resolved(entry: ExpertEntry, place: _Place, variables: Mapping[str, str]) -> ExpertEntry:
+    """The entry with its references and paths, those of a fusion's small models too."""
+    changes: dict[str, Any] = _changes(entry, place, variables)
+    if entry.fusion:
+        changes["fusion"] = _resolved_fusion(entry.fusion, place.at("fusion"), variables)
+    return entry.model_copy(update=changes)
+
+
+def _resolved_fusion(
+    fusion: FusionEntry, place: _Place, variables: Mapping[str, str]
+) -> FusionEntry:
+    def resolved(part: SmallModelEntry, *steps: str | int) -> SmallModelEntry:
+        return part.model_copy(update=_changes(part, place.at(*steps), variables))
+
+    experts = [resolved(part, "experts", i) for i, part in enumerate(fusion.experts)]
+    base = fusion.base and resolved(fusion.base, "base")
+    return fusion.model_copy(update={"base": base, "experts": experts})
+
+
+def _changes(entry: BaseModel, place: _Place, variables: Mapping[str, str]) -> dict[str, str]:
+    """The fields of ``entry`` that stand for something else than what is written there."""
     changes: dict[str, str] = {}
     for field in _EXPANDED:
-        written = getattr(entry, field)
+        written = getattr(entry, field, None)
         if not written:
             continue
         try:
             value = _expand(written, variables)
         except KeyError as missing:
             raise ConfigurationError(
-                f"{document.at(('experts', index, field))}: {field!r} of expert {entry.name!r} "
+                f"{place.document.at((*place.loc, field))}: {field!r} of expert {place.expert!r} "
                 f"needs the environment variable {missing.args[0]!r}, which is not set; set it, "
                 f"or write ${{{missing.args[0]}:-DEFAULT}}"
             ) from None
         if field in _PATHS and value.startswith(("./", "../")):
-            value = str((document.path.parent / value).resolve())
+            value = str((place.document.path.parent / value).resolve())
         changes[field] = value
-    return entry.model_copy(update=changes)
+    return changes
 
 
 def _expand(text: str, variables: Mapping[str, str]) -> str:

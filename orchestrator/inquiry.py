@@ -22,7 +22,8 @@ from coterie.types import (
 class Inquiry:
     """One request to the coterie; ``model`` is what the caller named.
 
-    ``expert`` set: straight to it, and ``strategy`` is not used.
+    ``expert`` set: straight to it, and ``strategy`` is not used.  ``trace``: the α of fused answers
+    belong into the why-record.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Inquiry:
     strategy: str
     expert: str | None = None
     stream: bool = False
+    trace: bool = False
 
 
 @dataclass(frozen=True, slots=True)

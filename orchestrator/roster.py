@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -18,8 +18,11 @@ from numpy.typing import NDArray
 from coterie.errors import ContextLengthExceeded, EngineError, NoExpertAvailable, UnknownModel
 from coterie.ports import Engine
 from coterie.types import Expert, Question, Sampling, Usage
+from orchestrator.engines.alpha_traces import trace_id
+from orchestrator.engines.wire import TRACE
 from orchestrator.inquiry import Inquiry
 from orchestrator.routing import Policy, Pool, warm
+from skills.fused import completed
 from skills.knowledge import Knowledge
 
 TEMPLATE_TOKENS = 16
@@ -50,7 +53,7 @@ class Snapshot:
         knowledge: Knowledge,
         descriptions: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> Snapshot:
-        return cls({e.name: e for e in experts}, knowledge, descriptions or {})
+        return cls({e.name: e for e in completed(experts)}, knowledge, descriptions or {})
 
 
 class Roster:
@@ -92,7 +95,12 @@ class Roster:
     def sampling(self, name: str, inquiry: Inquiry) -> Sampling:
         """The caller's settings over the expert's own defaults."""
         expert = self.snapshot.experts.get(name)
-        return inquiry.sampling.over(expert.defaults) if expert else inquiry.sampling
+        if expert is None:
+            return inquiry.sampling
+        chosen = inquiry.sampling.over(expert.defaults)
+        if not (inquiry.trace and expert.fusion):
+            return chosen
+        return replace(chosen, extra={**chosen.extra, TRACE: trace_id(inquiry.id, name)})
 
     def cost_usd(self, name: str, usage: Usage) -> float:
         """What ``usage`` costs with an expert; nothing with one that is gone meanwhile."""

@@ -22,6 +22,7 @@ def route_record(inquiry: Inquiry, route: Route) -> dict[str, Any]:
         "reserve": list(route.reserve),
         "reason": route.reason,
         "snapshot": route.snapshot,
+        **({"traced": True} if inquiry.trace else {}),
     }
 
 

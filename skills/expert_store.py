@@ -11,7 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from coterie.db import Database, upsert, utcnow
 from coterie.errors import DuplicateExpert, UnknownExpert
-from coterie.types import Expert, ExpertKind, ExpertSource, Sampling, as_jsonable
+from coterie.types import (
+    Expert,
+    ExpertKind,
+    ExpertSource,
+    FusionSpec,
+    Sampling,
+    as_jsonable,
+)
 from skills.tables import ExpertRow
 
 
@@ -126,4 +133,5 @@ def _expert(row: ExpertRow) -> Expert:
         examples=tuple(row.examples),
         enabled=row.enabled and not row.switched_off,
         source=ExpertSource(row.source),
+        fusion=FusionSpec.of(row.fusion) if row.fusion else None,
     )

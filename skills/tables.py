@@ -37,6 +37,7 @@ class ExpertRow(Base):
     engine_args: Mapped[dict[str, Any]]
     tags: Mapped[list[Any]]
     examples: Mapped[list[Any]]
+    fusion: Mapped[dict[str, Any] | None]
     source: Mapped[str]
     enabled: Mapped[bool]
     switched_off: Mapped[bool]

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from coterie.errors import RegistryError
 from coterie.types import Expert, ExpertKind
+from skills.fusion_rules import fusion_problems
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
@@ -48,22 +49,33 @@ def check(expert: Expert, others: Experts) -> None:
 
 
 def check_all(experts: Experts, changed: Iterable[str]) -> None:
-    """Checks the experts named in ``changed``, and every adapter that runs on one of them."""
+    """Checks the experts named in ``changed``, and every other that is made of one of them."""
     changed = set(changed)
     for expert in experts.values():
-        if expert.name in changed or expert.base in changed:
+        if expert.name in changed or expert.needs & changed:
             check(expert, experts)
 
 
 def check_not_needed(name: str, experts: Experts, *, action: str) -> None:
-    """Raises :class:`RegistryError` if enabled adapters run on ``name``."""
-    needing = sorted(e.name for e in experts.values() if e.base == name and e.enabled)
-    if needing:
-        raise RegistryError(
-            f"expert {name!r} cannot be {action}: {_names(needing)} "
-            f"{'runs' if len(needing) == 1 else 'run'} on its engine; disable or remove "
-            f"{'that one' if len(needing) == 1 else 'those'} first"
-        )
+    """Raises :class:`RegistryError` if enabled adapters or fusions cannot do without ``name``.
+
+    A small model of a fusion may be disabled: its weights are there all the same.
+    """
+    others = [e for e in experts.values() if e.enabled and e.name != name]
+    hosted = sorted(e.name for e in others if e.host == name)
+    made_of_it = sorted(e.name for e in others if name in e.needs and action != "disabled")
+    if hosted:
+        _refuse(name, hosted, action, "run on its engine", "runs on its engine")
+    if made_of_it:
+        _refuse(name, made_of_it, action, "are made of it", "is made of it")
+
+
+def _refuse(name: str, needing: list[str], action: str, many: str, one: str) -> None:
+    raise RegistryError(
+        f"expert {name!r} cannot be {action}: {_names(needing)} "
+        f"{one if len(needing) == 1 else many}; disable or remove "
+        f"{'that one' if len(needing) == 1 else 'those'} first"
+    )
 
 
 # --- the rules ----------------------------------------------------------------------------------
@@ -81,16 +93,16 @@ def _name_problems(expert: Expert) -> Iterator[str]:
 def _openai_problems(expert: Expert, others: Experts) -> Iterator[str]:
     yield from _endpoint_problems(expert.endpoint)
     yield from _missing(expert, "model")
-    yield from _misplaced(expert, "base", "adapter", "engine_args")
+    yield from _misplaced(expert, "base", "adapter", "engine_args", "fusion")
 
 
 def _vllm_problems(expert: Expert, others: Experts) -> Iterator[str]:
     yield from _missing(expert, "model")
-    yield from _misplaced(expert, "endpoint", "base", "adapter", "api_key_env")
+    yield from _misplaced(expert, "endpoint", "base", "adapter", "api_key_env", "fusion")
 
 
 def _lora_problems(expert: Expert, others: Experts) -> Iterator[str]:
-    yield from _misplaced(expert, "endpoint", "api_key_env", "engine_args")
+    yield from _misplaced(expert, "endpoint", "api_key_env", "engine_args", "fusion")
     base = others.get(expert.base or "")
     if not expert.base:
         yield "kind 'lora' needs 'base', the expert whose engine serves it"
@@ -98,9 +110,10 @@ def _lora_problems(expert: Expert, others: Experts) -> Iterator[str]:
         yield "an adapter cannot be its own base"
     elif base is None:
         yield f"its base {expert.base!r} is not registered; known are {_names(_bases(others))}"
-    elif base.kind is ExpertKind.LORA:
+    elif base.kind in (ExpertKind.LORA, ExpertKind.FUSION):
+        what = "an adapter" if base.kind is ExpertKind.LORA else "a fusion"
         yield (
-            f"its base {expert.base!r} is an adapter itself; use what that one runs on, "
+            f"its base {expert.base!r} is {what} itself; use what that one runs on, "
             f"one of {_names(_bases(others))}"
         )
     else:
@@ -117,10 +130,18 @@ def _lora_problems(expert: Expert, others: Experts) -> Iterator[str]:
             )
 
 
+def _fusion_problems(expert: Expert, others: Experts) -> Iterator[str]:
+    yield from _misplaced(
+        expert, "model", "endpoint", "base", "adapter", "api_key_env", "engine_args"
+    )
+    yield from fusion_problems(expert, others)
+
+
 _KIND_PROBLEMS = {
     ExpertKind.OPENAI: _openai_problems,
     ExpertKind.VLLM: _vllm_problems,
     ExpertKind.LORA: _lora_problems,
+    ExpertKind.FUSION: _fusion_problems,
 }
 
 
@@ -194,13 +215,16 @@ def _identity(expert: Expert) -> tuple[str | None, ...]:
     """What is asked in the end: two experts that share it are one model under two names."""
     if expert.kind is ExpertKind.LORA:
         return expert.kind, expert.base, expert.adapter or expert.model
+    if expert.fusion:
+        return expert.kind, repr(expert.fusion)
     url = _split(expert.endpoint) if expert.endpoint else None
     server = f"{url.scheme}://{url.netloc.lower()}{url.path.rstrip('/')}" if url else None
     return expert.kind, server, expert.model
 
 
 def _bases(experts: Experts) -> list[str]:
-    return sorted(e.name for e in experts.values() if e.kind is not ExpertKind.LORA)
+    serving = (ExpertKind.OPENAI, ExpertKind.VLLM)
+    return sorted(e.name for e in experts.values() if e.kind in serving)
 
 
 def _names(names: Iterable[str]) -> str:

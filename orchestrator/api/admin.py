@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from coterie.errors import EngineError, RegistryError
+from coterie.errors import ConfigurationError, EngineError, RegistryError
 from coterie.types import Expert, ExpertKind, ExpertSource, Question, Sampling, as_jsonable
 from orchestrator.api.deps import ForAdmin
+from orchestrator.engines.fusion_start import check_fusion
 from orchestrator.experts_file import ExpertEntry
 from orchestrator.parts import Parts
 
@@ -37,10 +39,13 @@ async def list_experts(parts: ForAdmin) -> dict[str, Any]:
 async def add_expert(
     body: ExpertEntry, parts: ForAdmin, verify: Annotated[bool, Query()] = True
 ) -> dict[str, Any]:
-    """Registers an expert; its endpoint must answer, unless ``verify=false``."""
+    """Registers an expert; its endpoint must answer, or its models be there and speak one
+    vocabulary, unless ``verify=false``."""
     expert = body.to_domain(source=ExpertSource.MANAGED)
     if verify and expert.kind is ExpertKind.OPENAI:
         await _verify(expert, parts)
+    if verify:
+        await _verify_fusion(expert, parts)
     await parts.registry.add(expert)
     await parts.refresh()
     return expert_body(expert)
@@ -68,6 +73,7 @@ async def replace_expert(name: str, body: ExpertEntry, parts: ForAdmin) -> dict[
             "as its profile hangs on it; add it anew instead"
         )
     expert = body.to_domain(source=ExpertSource.MANAGED)
+    await _verify_fusion(expert, parts)
     await parts.registry.update(expert)
     await parts.refresh()
     return expert_body(expert)
@@ -75,6 +81,7 @@ async def replace_expert(name: str, body: ExpertEntry, parts: ForAdmin) -> dict[
 
 @router.post("/experts/{name}/enable")
 async def enable_expert(name: str, parts: ForAdmin) -> dict[str, Any]:
+    await _verify_fusion(await parts.registry.get(name), parts)
     await parts.registry.enable(name)
     await parts.refresh()
     return expert_body(await parts.registry.get(name))
@@ -108,6 +115,18 @@ async def try_expert(name: str, parts: ForAdmin) -> dict[str, Any]:
 def expert_body(expert: Expert) -> dict[str, Any]:
     """An expert as JSON; of its API key only the variable's name is known here at all."""
     return dict(as_jsonable(expert))
+
+
+async def _verify_fusion(expert: Expert, parts: Parts) -> None:
+    """What would keep the large model's engine from starting is told before it is stopped.
+
+    Of an expert of another kind nothing is.
+    """
+    experts = {e.name: e for e in await parts.registry.list()}
+    try:
+        await asyncio.to_thread(check_fusion, expert, experts, parts.settings.home)
+    except ConfigurationError as error:
+        raise RegistryError(f"expert {expert.name!r} is refused: {error}") from error
 
 
 async def _verify(expert: Expert, parts: Parts) -> None:

@@ -74,6 +74,7 @@ def to_inquiry(body: ChatRequest, request: Request, parts: Parts) -> Inquiry:
         strategy=to.strategy,
         expert=to.expert,
         stream=bool(body.stream),
+        trace=body.wants_trace,
     )
 
 

@@ -152,4 +152,7 @@ def _request(body: Any) -> ChatRequest:
         raise BadLine("invalid_request", f"{where}: {first['msg']}", where) from None
     if request.stream:
         raise BadLine("invalid_request", "nothing can be streamed into a file", "body.stream")
+    if request.wants_trace:
+        told = "a batch keeps no why-records: ask for a trace with a request of its own"
+        raise BadLine("invalid_request", told, "body.coterie.trace")
     return request

@@ -176,7 +176,9 @@ def add_expert(
         Path | None, typer.Option("--file", help="YAML file with one expert's entry.")
     ] = None,
     name: Annotated[str | None, typer.Option()] = None,
-    kind: Annotated[str, typer.Option(help="openai, vllm or lora.")] = "openai",
+    kind: Annotated[
+        str, typer.Option(help="openai, vllm or lora; a fusion needs --file.")
+    ] = "openai",
     model: Annotated[str | None, typer.Option(help="Model id at the endpoint, or weights.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="Base URL of an OpenAI server.")] = None,
     base: Annotated[str | None, typer.Option(help="The base expert of a lora.")] = None,

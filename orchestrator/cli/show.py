@@ -104,7 +104,7 @@ def experts(body: Record) -> None:
         (
             e["name"],
             e["kind"],
-            e["model"] if not e["base"] else f"{e['model']} on {e['base']}",
+            _made_of(e),
             _state(e),
             e["source"],
             e["description"],
@@ -112,6 +112,13 @@ def experts(body: Record) -> None:
         for e in body["experts"]
     ]
     table("Experts", ("name", "kind", "model", "state", "source", "description"), rows)
+
+
+def _made_of(expert: Record) -> str:
+    if fusion := expert.get("fusion"):
+        small = [f["name"] or f["expert"] or f["adapter"] or f["model"] for f in fusion["experts"]]
+        return f"{fusion['mode']['kind']} of {', '.join((fusion['large'], *small))}"
+    return f"{expert['model']} on {expert['base']}" if expert["base"] else str(expert["model"])
 
 
 def _state(expert: Record) -> str:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from coterie.errors import EngineError, EngineTimeout, EngineUnavailable
 from coterie.ports import Engine
-from coterie.types import Expert, ExpertKind
+from coterie.types import Expert
 from orchestrator.scheduling.residency import Tier
 
 
@@ -44,7 +44,7 @@ class AllAwake:
         for expert in self._experts():
             if expert.enabled:
                 up = Tier.AWAKE if self._is_up(expert.name) else Tier.STOPPED
-                host = _host(expert)
+                host = expert.host
                 found[host] = max(found.get(host, Tier.STOPPED), up)
         return found
 
@@ -52,7 +52,7 @@ class AllAwake:
         """The engine that serves ``expert``; raises EngineUnavailable for one not registered."""
         for known in self._experts():
             if known.name == expert:
-                return _host(known)
+                return known.host
         raise EngineUnavailable(
             expert, f"expert {expert!r} is not registered (any more): `coterie experts list`"
         )
@@ -85,7 +85,3 @@ class AllAwake:
         except EngineError:
             return False
         return True
-
-
-def _host(expert: Expert) -> str:
-    return expert.base if expert.kind is ExpertKind.LORA and expert.base else expert.name

@@ -203,6 +203,8 @@ class Fleet:
             api_key=self._api_key(placement),
             api_key_env=placement.api_key_env,
             defaults=expert.defaults,
+            ours=placement.process is not None,
+            fusion=expert.name if placement.fusion else None,
         )
 
     def _base_url(self, placement: Placement) -> str:

@@ -18,9 +18,15 @@ from coterie.errors import CoterieError, EngineTimeout, EngineUnavailable
 from coterie.ports import Clock
 from orchestrator.engines.control import VllmControl
 from orchestrator.engines.failures import TRANSPORT_ERRORS
+from orchestrator.engines.fusion_arguments import EngineFusion
 from orchestrator.engines.process import Command, ManagedProcess, ProcessState
 from orchestrator.engines.restart import RestartPolicy
-from orchestrator.engines.vllm import HOST, VllmSpec, build_command, read_adapter
+from orchestrator.engines.vllm import (
+    HOST,
+    VllmSpec,
+    build_command,
+    read_adapter,
+)
 
 Progress = Callable[[str, str], None]
 """Told an engine's name and what it is doing, for a person to read."""
@@ -63,7 +69,7 @@ class ProcessInfo:
 
 
 class ManagedVllm:
-    """The engine of one base expert and its adapters."""
+    """The engine of one base expert, its adapters and its fusions."""
 
     def __init__(
         self,
@@ -193,7 +199,7 @@ class ManagedVllm:
             port=self._port,
             restarts=self._process.restarts,
             log_path=str(self._process.log_path),
-            serves=(self.spec.name, *self.spec.adapters),
+            serves=(self.spec.name, *self.spec.adapters, *self.spec.fusions),
             detail="" if self.ready else self.why_not_ready(),
         )
 
@@ -216,6 +222,7 @@ class ManagedVllm:
         spec, settings = self.spec, self._settings
         model = resolve_model(spec.model, settings.home / "models")
         adapters = [read_adapter(name, folder) for name, folder in spec.adapters.items()]
+        fusion = self._prepare_fusion(model) if spec.fusions else None
 
         def command(port: int) -> Command:
             return build_command(
@@ -226,10 +233,19 @@ class ManagedVllm:
                 python=settings.python,
                 environ=settings.environ,
                 on_gpu=settings.on_gpu,
+                fusion=fusion,
             )
 
         command(0)  # what is wrong with the arguments shows now, not at some later restart
         return command
+
+    def _prepare_fusion(self, model: str) -> EngineFusion:
+        from orchestrator.engines.fusion_start import prepare_fusion
+
+        spec, settings = self.spec, self._settings
+        return prepare_fusion(
+            spec, model, home=settings.home, python=settings.python, environ=settings.environ
+        )
 
     def _next_command(self) -> Command:
         assert self._prepared, "a process is started only after it was prepared"

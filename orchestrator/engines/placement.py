@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coterie.errors import ConfigurationError
-from coterie.types import Expert, ExpertKind
+from coterie.types import Expert, ExpertKind, FusionSpec
+from orchestrator.engines.fusion_plan import resolved
 from orchestrator.engines.vllm import VllmSpec
 
 
@@ -17,7 +18,8 @@ from orchestrator.engines.vllm import VllmSpec
 class Placement:
     """Where one expert is served: at ``endpoint``, or by the managed ``process`` of that name.
 
-    ``model`` is the model id to send, ``api_key_env`` the variable with the server's key.
+    ``model`` is the model id to send, ``api_key_env`` the variable with the server's key;
+    ``fusion`` is what the process mixes for it, resolved to weights.
     """
 
     expert: Expert
@@ -25,6 +27,7 @@ class Placement:
     endpoint: str | None = None
     process: str | None = None
     api_key_env: str | None = None
+    fusion: FusionSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +99,26 @@ def _with_base(expert: Expert, everyone: Mapping[str, Expert]) -> Placement:
     return Placement(expert, expert.model or expert.name, endpoint=endpoint, api_key_env=key)
 
 
+def _in_large(expert: Expert, everyone: Mapping[str, Expert]) -> Placement:
+    """Asked as the large model; that it is to be fused, the request says."""
+    large = everyone.get(expert.host)
+    if expert.fusion is None or large is None or large.kind is not ExpertKind.VLLM:
+        raise ConfigurationError(
+            f"expert {expert.name!r}: its large model {expert.host!r} is not a registered expert "
+            "of kind vllm; set `fusion.large` to the name of one"
+        )
+    try:
+        fusion = resolved(expert.fusion, everyone)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"expert {expert.name!r}: {error}") from error
+    return Placement(expert, large.name, process=large.name, fusion=fusion)
+
+
 KINDS: Mapping[str, Place] = {
     ExpertKind.OPENAI: _at_endpoint,
     ExpertKind.VLLM: _in_own_process,
     ExpertKind.LORA: _with_base,
+    ExpertKind.FUSION: _in_large,
 }
 """How an expert of each kind is placed."""
 
@@ -107,11 +126,13 @@ KINDS: Mapping[str, Place] = {
 def _processes(
     placements: Mapping[str, Placement], everyone: Mapping[str, Expert]
 ) -> dict[str, VllmSpec]:
-    tenants: dict[str, list[Expert]] = {}
+    tenants: dict[str, list[Placement]] = {}
     for placement in placements.values():
         if placement.process:
-            tenants.setdefault(placement.process, []).append(placement.expert)
-    return {
-        name: VllmSpec.of(everyone[name], [e for e in experts if e.name != name])
-        for name, experts in tenants.items()
-    }
+            tenants.setdefault(placement.process, []).append(placement)
+    return {name: _process(everyone[name], those) for name, those in tenants.items()}
+
+
+def _process(base: Expert, tenants: Sequence[Placement]) -> VllmSpec:
+    loras = [p.expert for p in tenants if p.expert.kind is ExpertKind.LORA]
+    return VllmSpec.of(base, loras, {p.expert.name: p.fusion for p in tenants if p.fusion})

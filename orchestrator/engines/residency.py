@@ -163,4 +163,4 @@ def host_of(fleet: Fleet, expert: str) -> str:
         EngineUnavailable: the expert is not in the fleet, or wrongly configured.
     """
     placement = fleet.placement(expert)
-    return placement.process or placement.expert.base or placement.expert.name
+    return placement.process or placement.expert.host

@@ -14,7 +14,8 @@ class Target:
 
     ``base_url`` may end in ``/v1`` or not.  ``api_key`` never shows in a repr or an error;
     ``api_key_env`` is the name of the variable it came from.  ``defaults`` are the expert's own
-    sampling settings, used where a request is silent.
+    sampling settings, used where a request is silent.  ``ours``: the server is an engine that
+    Coterie started; ``fusion`` is the fusion it is asked for.
     """
 
     expert: str
@@ -23,6 +24,8 @@ class Target:
     api_key: str | None = field(default=None, repr=False)
     api_key_env: str | None = None
     defaults: Sampling = field(default_factory=Sampling)
+    ours: bool = False
+    fusion: str | None = None
 
     def url(self, path: str) -> str:
         """The address of ``path``, which starts with a slash and is relative to the base."""

@@ -1,4 +1,4 @@
-"""How vLLM is started for one base expert and the LoRA experts that share its engine.
+"""How vLLM is started for one base expert, and the LoRA and fused experts that share its engine.
 
 Builds command and environment; running them is ``managed``'s business.  vLLM itself is never
 imported: it lives in the child.
@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from coterie.errors import ConfigurationError
-from coterie.types import JSON, Expert, as_jsonable
+from coterie.types import JSON, Expert, FusionSpec, as_jsonable
+from orchestrator.engines.fusion_arguments import EngineFusion, fusion_arguments, listed
 from orchestrator.engines.process import Command
 
 HOST = "127.0.0.1"
@@ -54,7 +56,8 @@ class Adapter:
 class VllmSpec:
     """What an engine serves.  Two equal specs are the same engine; another one is a restart.
 
-    ``adapters`` maps the name of each LoRA expert to its adapter's folder.
+    ``adapters`` maps the name of each LoRA expert to its adapter's folder, ``fusions`` that of each
+    fused expert to what it is made of, registered experts resolved to their weights.
     """
 
     name: str
@@ -62,12 +65,19 @@ class VllmSpec:
     context_length: int | None
     engine_args: Mapping[str, JSON]
     adapters: Mapping[str, str]
+    fusions: Mapping[str, FusionSpec] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, base: Expert, loras: Sequence[Expert]) -> VllmSpec:
-        """The spec of ``base`` with ``loras``."""
+    def of(
+        cls,
+        base: Expert,
+        loras: Sequence[Expert],
+        fusions: Mapping[str, FusionSpec] | None = None,
+    ) -> VllmSpec:
+        """The spec of ``base`` with ``loras`` and ``fusions``."""
         adapters = {lora.name: lora.adapter or "" for lora in sorted(loras, key=lambda e: e.name)}
-        return cls(base.name, base.model, base.context_length, base.engine_args, adapters)
+        mixed = dict(sorted((fusions or {}).items()))
+        return cls(base.name, base.model, base.context_length, base.engine_args, adapters, mixed)
 
     def sleeps(self, on_gpu: bool) -> bool:
         """Whether its engine can be put to sleep: on a GPU, unless its arguments say otherwise."""
@@ -108,13 +118,15 @@ def build_command(
     environ: Mapping[str, str],
     on_gpu: bool = False,
     host: str = HOST,
+    fusion: EngineFusion | None = None,
 ) -> Command:
     """What to run for ``spec``.
 
     ``model`` is what vLLM is to load (a folder or a Hugging Face id), ``port`` is on ``host``,
     ``python`` an interpreter that has vLLM, ``environ`` what parts of are passed on.  ``on_gpu``
     adds sleep mode and, for an engine with LoRA, adapters that come while it runs; both open
-    endpoints that let anyone who reaches them stop the engine or have it read files.
+    endpoints that let anyone who reaches them stop the engine or have it read files.  ``fusion`` is
+    what the spec's fusions need, None where it has none.
 
     Raises:
         ConfigurationError: an engine argument is not allowed, a rank is too large, or those
@@ -126,17 +138,22 @@ def build_command(
             f"endpoints for sleep and runtime LoRA; let it listen on {HOST}"
         )
     arguments = _engine_arguments(spec, adapters, on_gpu)
+    if fusion:
+        arguments |= fusion_arguments(spec.name, fusion, arguments)
+    processors = arguments.pop("logits_processors", None)
     argv = [python, "-m", "vllm.entrypoints.openai.api_server", "--host", host]
     argv += ["--port", str(port), "--model", model, "--served-model-name", spec.name]
     for key, value in arguments.items():
         argv += _flag(key, value)
+    if processors:
+        argv += ["--logits-processors", *listed(processors)]
     # Adapters may come to an engine that starts without: max_loras in its arguments reserves room.
     if adapters or (on_gpu and "max_loras" in arguments):
         argv += ["--enable-lora"]
     if adapters:
         modules = [json.dumps({"name": a.name, "path": a.path}) for a in adapters]
         argv += ["--lora-modules", *modules]
-    return Command(tuple(argv), _environment(spec, model, environ, on_gpu))
+    return Command(tuple(argv), _environment(spec, model, environ, on_gpu, fusion))
 
 
 def _engine_arguments(spec: VllmSpec, adapters: Sequence[Adapter], on_gpu: bool) -> dict[str, JSON]:
@@ -189,7 +206,11 @@ def _flag(key: str, value: JSON) -> list[str]:
 
 
 def _environment(
-    spec: VllmSpec, model: str, environ: Mapping[str, str], on_gpu: bool
+    spec: VllmSpec,
+    model: str,
+    environ: Mapping[str, str],
+    on_gpu: bool,
+    fusion: EngineFusion | None,
 ) -> dict[str, str]:
     env = {name: value for name, value in environ.items() if _may_pass(name)}
     env.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
@@ -199,11 +220,17 @@ def _environment(
     env |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "PYTHONUNBUFFERED": "1"}
     if on_gpu:
         env |= {"VLLM_SERVER_DEV_MODE": "1", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
-    if Path(model).is_dir():
+    small = fusion.configuration.small.values() if fusion else ()
+    if all(Path(weights).is_dir() for weights in (model, *(s.model for s in small))):
         env["HF_HUB_OFFLINE"] = "1"
     elif "HF_TOKEN" in environ:  # the one secret an engine needs: weights behind a licence
         env["HF_TOKEN"] = environ["HF_TOKEN"]
-    return env | _own_environment(spec)
+    env |= own_environment(spec)
+    if fusion:
+        places = (fusion.packages, env.get("PYTHONPATH"))
+        env |= fusion.runner.environment
+        env["PYTHONPATH"] = os.pathsep.join(place for place in places if place)
+    return env
 
 
 def is_loopback(host: str) -> bool:
@@ -218,7 +245,8 @@ def _may_pass(name: str) -> bool:
     return bool(_PASSED_ON.fullmatch(name)) and not _SECRET.fullmatch(name)
 
 
-def _own_environment(spec: VllmSpec) -> dict[str, str]:
+def own_environment(spec: VllmSpec) -> dict[str, str]:
+    """What the expert's entry sets in its engine's environment."""
     own: Any = spec.engine_args.get("env") or {}
     if not isinstance(own, Mapping):
         raise ConfigurationError(

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
+from aggregator.fusion import request as fusing
 from coterie.errors import EngineError, EngineProtocolError, EngineRejected, EngineUnavailable
 from coterie.types import Chunk, Completion, Question, Sampling, Usage, as_jsonable
 from orchestrator.engines.failures import excerpt, from_event
@@ -14,6 +15,10 @@ from orchestrator.engines.target import Target
 
 TOKENS_PER_MESSAGE = 8
 """What a chat template adds around a message, at most, in the templates we looked at."""
+
+TRACE = "coterie"
+"""The key of ``Sampling.extra`` under which Coterie itself names a trace.  A caller's field of that
+name is read at the door, and nothing under it goes out as it is."""
 
 BYTES_PER_TOKEN = 3
 """English is about 4 bytes of UTF-8 a token; 3 errs on the side of too many tokens."""
@@ -23,10 +28,14 @@ def chat_body(target: Target, question: Question, sampling: Sampling, *, stream:
     """The body of a chat request; what ``extra`` holds cannot displace Coterie's own fields.
 
     Raises:
-        EngineRejected: the question or ``extra`` holds something JSON cannot express.
+        EngineRejected: the question or ``extra`` holds something JSON cannot express, or asks for
+            a fusion past its expert.
     """
     chosen = sampling.over(target.defaults)
     extra = as_jsonable(chosen.extra)
+    trace = extra.pop(TRACE, None)
+    if target.ours:
+        extra |= _vllm_xargs(target, extra, trace)
     options = extra.pop("stream_options", None)
     body = {**extra, **_sampling_fields(chosen), **_conversation(target, question)}
     body["stream"] = stream
@@ -34,6 +43,23 @@ def chat_body(target: Target, question: Question, sampling: Sampling, *, stream:
         options = options if isinstance(options, dict) else {}
         body["stream_options"] = {**options, "include_usage": True}
     return _encode(target, body)
+
+
+def _vllm_xargs(target: Target, extra: Mapping[str, Any], trace: Any) -> dict[str, Any]:
+    """What an engine of ours is asked beyond OpenAI's fields: the caller's, then the fusion."""
+    given = extra.get("vllm_xargs") or {}
+    if not isinstance(given, dict):
+        raise EngineRejected(target.expert, "'vllm_xargs' must be an object; change the request")
+    if taken := sorted(given.keys() & {fusing.FUSION, fusing.TRACE}):
+        raise EngineRejected(
+            target.expert,
+            f"'vllm_xargs' may not hold {taken[0]!r}, which is Coterie's to set; name a fused "
+            "expert as the model instead",
+        )
+    if target.fusion is None:
+        return {}
+    traced = {fusing.TRACE: trace} if isinstance(trace, str) else {}
+    return {"vllm_xargs": {**given, fusing.FUSION: target.fusion, **traced}}
 
 
 def tokenize_body(target: Target, question: Question) -> bytes:

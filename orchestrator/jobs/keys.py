@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from coterie.types import Expert, Question, Sampling, as_jsonable
+from coterie.types import Expert, FusionSpec, Question, Sampling, as_jsonable
 
 SEALED = "sealed-"
 """Begins the keys of what must never be written down in plain text."""
@@ -66,25 +66,25 @@ def revision(expert: Expert, experts: Mapping[str, Expert]) -> str:
     """A hash of what shapes the expert's answers: another revision is another expert.
 
     Its prices, description and tags are no part of it; its name is, so that two entries of the same
-    model are two voices.  ``experts`` has the base of a
-    ``lora``.  Weights in a local folder count by their contents (adapters) or by the names and
-    sizes of the files (whole models, which are too big to read), never by time or place, so that
-    machines agree.
+    model are two voices.  ``experts`` has what an expert needs: the base of a ``lora``, the parts
+    of a ``fusion``.  Weights in a local folder count by their contents (adapters) or by the names
+    and sizes of the files (whole models, which are too big to read), never by time or place, so
+    that machines agree.
     """
-    base = experts.get(expert.base) if expert.base else None
-    return digest(
-        {
-            "name": expert.name,
-            "kind": expert.kind,
-            "model": _model(expert.model),
-            "endpoint": expert.endpoint,
-            "base": revision(base, experts) if base else expert.base,
-            "adapter": _adapter(expert.adapter) if expert.adapter else None,
-            "context_length": expert.context_length,
-            "engine_args": _arguments(expert.engine_args),
-            "defaults": expert.defaults,
-        }
-    )
+    shape: dict[str, Any] = {
+        "name": expert.name,
+        "kind": expert.kind,
+        "model": _model(expert.model),
+        "endpoint": expert.endpoint,
+        "base": _other(expert.base, experts),
+        "adapter": _adapter(expert.adapter) if expert.adapter else None,
+        "context_length": expert.context_length,
+        "engine_args": _arguments(expert.engine_args),
+        "defaults": expert.defaults,
+    }
+    if expert.fusion:
+        shape["fusion"] = _fusion(expert.fusion, experts)
+    return digest(shape)
 
 
 def prompt_key(question: Question, *, secret: bool = False) -> str:
@@ -116,6 +116,31 @@ def seeded(sampling: Sampling, seed: int, item: str) -> Sampling:
         return sampling
     drawn = int.from_bytes(hashlib.sha256(f"{seed}/{item}".encode()).digest()[:4]) >> 1
     return Sampling(seed=drawn).over(sampling)
+
+
+def _other(name: str | None, experts: Mapping[str, Expert]) -> str | None:
+    """The revision of the expert of that name; its name where it is not known."""
+    found = experts.get(name or "")
+    return revision(found, experts) if found else name
+
+
+def _fusion(fusion: FusionSpec, experts: Mapping[str, Expert]) -> dict[str, Any]:
+    """What its parts are made of and how they are mixed; what they are called is no matter."""
+    return {
+        "large": _other(fusion.large, experts),
+        "mode": fusion.mode,
+        "parts": [
+            {
+                "expert": _other(part.expert, experts),
+                "model": _model(part.model) if part.model else None,
+                "adapter": _adapter(part.adapter) if part.adapter else None,
+                "prompt": part.prompt,
+                "dtype": part.dtype,
+                "overrides": part.overrides,
+            }
+            for part in fusion.parts
+        ],
+    }
 
 
 def _arguments(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from coterie.types import (
     ExpertKind,
     ExpertSource,
     Failure,
+    FusionSpec,
     Message,
     Question,
     Route,
@@ -161,6 +162,7 @@ def expert_of(record: Mapping[str, Any]) -> Expert:
             "defaults": sampling_of(record["defaults"]),
             "tags": tuple(record["tags"]),
             "examples": tuple(record.get("examples") or ()),
+            "fusion": FusionSpec.of(record["fusion"]) if record.get("fusion") else None,
         }
     )
 

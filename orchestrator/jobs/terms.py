@@ -40,11 +40,11 @@ def fix(
     if spec.vote is not None:
         check_vote(spec.vote, knowledge)
     pool = _pool(spec, experts)
-    bases = {e.base for e in pool if e.base}
+    needed = _needed(pool, experts)
     return {
         "snapshot": knowledge.name,
         "pool": [e.name for e in pool],
-        "experts": [as_jsonable(e) for n, e in sorted(experts.items()) if e in pool or n in bases],
+        "experts": [as_jsonable(e) for n, e in sorted(experts.items()) if e in pool or n in needed],
         "policy": as_jsonable(changed(policy, spec.policy)),
         "versions": {"coterie": __version__},
     }
@@ -59,6 +59,12 @@ def changed(policy: Policy, knobs: Mapping[str, Any]) -> Policy:
                 f"the policy has no {name!r}; it has {', '.join(known)}", param="policy"
             )
     return dataclasses.replace(policy, **knobs)
+
+
+def _needed(pool: Sequence[Expert], experts: Mapping[str, Expert]) -> frozenset[str]:
+    """The experts that those of ``pool`` are made of; a small model may be a lora itself."""
+    needed = frozenset[str]().union(*(e.needs for e in pool))
+    return needed.union(*(experts[n].needs for n in needed if n in experts))
 
 
 def _pool(spec: JobSpec, experts: Mapping[str, Expert]) -> list[Expert]:
@@ -78,7 +84,7 @@ def _pool(spec: JobSpec, experts: Mapping[str, Expert]) -> list[Expert]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Terms:
-    """The terms of a job, at hand; ``experts`` has the bases of its loras too."""
+    """The terms of a job, at hand; ``experts`` has what those it may ask are made of too."""
 
     spec: JobSpec
     pool: Pool
@@ -130,10 +136,8 @@ class Terms:
             now = current.get(name)
             if now is None or name in gone:
                 continue
-            base = self.experts[name].base
-            same = now == self.experts[name] and current.get(base or "") == self.experts.get(
-                base or ""
-            )
+            needed = _needed([now], current) | {name}
+            same = all(current.get(n) == self.experts.get(n) for n in needed)
             if not same and revision(now, current) != self.revisions[name]:
                 raise JobError(
                     f"expert {name!r} has changed since the job began, and its answers with it: "

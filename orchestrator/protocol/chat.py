@@ -28,6 +28,16 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
+class CoterieOptions(BaseModel):
+    """What a request asks of Coterie itself; no expert sees it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    trace: Annotated[bool, Field(description="keep the α of fused answers in the why-record")] = (
+        False
+    )
+
+
 class ChatRequest(BaseModel):
     """``POST /v1/chat/completions``; fields beyond these are passed to the experts untouched."""
 
@@ -44,6 +54,7 @@ class ChatRequest(BaseModel):
     n: Annotated[int, Field(ge=1, le=1, description="one choice a request")] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    coterie: CoterieOptions | None = None
 
     @property
     def question(self) -> Question:
@@ -60,6 +71,11 @@ class ChatRequest(BaseModel):
             seed=self.seed,
             extra=dict(self.model_extra or {}),
         )
+
+    @property
+    def wants_trace(self) -> bool:
+        """Whether the α of fused answers are to be kept."""
+        return bool(self.coterie and self.coterie.trace)
 
     @property
     def wants_usage(self) -> bool:

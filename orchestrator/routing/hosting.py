@@ -10,7 +10,8 @@ from coterie.types import Expert, ExpertKind
 
 GB_PER_BILLION = 2.0
 """Weights at 16 bit.  All parameters count, active or not; the cache of keys and values does not,
-and neither do adapters, which are small beside their base."""
+and neither do adapters, which are small beside their base.  The small models of a fusion count with
+its large one: their size is part of the fusion's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +27,10 @@ def hosting_of(experts: Sequence[Expert]) -> Hosting:
     """The engines of ``experts``, numbered in the order of their names."""
     memory: dict[str, float] = {}
     for expert in experts:
-        name, size = _engine(expert), _size_gb(expert)
-        memory[name] = max(memory.get(name, 0.0), size)
+        memory[expert.host] = max(memory.get(expert.host, 0.0), _size_gb(expert))
     names = sorted(memory)
     gb = tuple(memory[name] or math.inf for name in names)
-    return Hosting(tuple(names.index(_engine(e)) for e in experts), gb)
-
-
-def _engine(expert: Expert) -> str:
-    return expert.base or expert.name
+    return Hosting(tuple(names.index(e.host) for e in experts), gb)
 
 
 def _size_gb(expert: Expert) -> float:

@@ -9,20 +9,21 @@ from orchestrator.scheduling.residency import Tier
 
 @dataclass(frozen=True, slots=True)
 class EngineFigures:
-    """One engine: a base model and the adapters it serves, which share all that is here.
+    """One engine: a base model and the adapters and fusions it serves, which share all of this.
 
     Memory in GB, times in seconds.  An engine that cannot ``sleep`` (on a CPU) is awake or stopped.
     """
 
     name: str
     gpu_gb: float
-    """GPU memory while awake: weights, activations and the KV cache it was given."""
+    """GPU memory while awake: weights, small models of its fusions among them, activations and the
+    KV cache it was given."""
     adapters: tuple[str, ...] = ()
     """The other experts that it serves; the first is itself."""
     asleep_gb: float = 0.0
     """Host memory at level 1: the weights."""
     residue_gb: float = 0.0
-    """GPU memory that a sleeping process keeps: its CUDA context and graphs."""
+    """GPU memory that a sleeping process keeps: its CUDA context and graphs, and small models."""
     load_s: float = 60.0
     """From stopped to awake."""
     wake_1_s: float = 3.0

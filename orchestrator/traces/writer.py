@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol, Self
 
@@ -42,15 +43,17 @@ class Store(Protocol):
 class TraceWriter:
     """Takes records without waiting; an async context manager that writes the rest at exit.
 
-    At most ``capacity`` records wait, ``batch`` are written at a time, after ``linger_s`` at most,
-    and the store is pruned to ``keep`` about every tenth of that.  ``retry_s`` is the pause while
-    the database is down, ``grace_s`` bounds the last write.
+    ``complete`` is given each record first, at once.  At most ``capacity`` records wait, ``batch``
+    are written at a time, after ``linger_s`` at most, and the store is pruned to ``keep`` about
+    every tenth of that.  ``retry_s`` is the pause while the database is down, ``grace_s`` bounds
+    the last write.
     """
 
     def __init__(
         self,
         store: Store,
         *,
+        complete: Callable[[Record], Record] = lambda record: record,
         keep: int = 10_000,
         capacity: int = 1_000,
         batch: int = 100,
@@ -59,6 +62,7 @@ class TraceWriter:
         grace_s: float = 5.0,
     ) -> None:
         self._store = store
+        self._complete = complete
         self._keep = keep
         self._capacity = capacity
         self._batch = batch
@@ -86,7 +90,7 @@ class TraceWriter:
             return
         id = str(record.get("id", ""))
         self._waiting.pop(id, None)
-        self._waiting[id] = {"created_at": utcnow().isoformat(), **record}
+        self._waiting[id] = {"created_at": utcnow().isoformat(), **self._complete(record)}
         if len(self._waiting) > self._capacity:
             del self._waiting[next(iter(self._waiting))]
             self._drop(1, "they come faster than the database takes them")

@@ -14,10 +14,12 @@ from coterie.types import (
     Expert,
     ExpertKind,
     ExpertSource,
+    FusionSpec,
     GradedAnswer,
     Reading,
     Sampling,
     SkillWeight,
+    SmallModel,
     Usage,
 )
 from skills.answer_store import AnswerStore
@@ -45,6 +47,12 @@ FULL = Expert(
     examples=("Sort this list.", "What is 2 + 2?"),
     enabled=False,
     source=ExpertSource.MANAGED,
+    fusion=FusionSpec(
+        "plain",
+        SmallModel("m", params_b=0.5, overrides={"num_experts_per_tok": 1}),
+        (SmallModel(expert="plain", name="x"), SmallModel("m", adapter="/a", prompt="„Q“\nA:")),
+        {"kind": "static", "alpha": [0.5, 1.0]},
+    ),
 )
 
 

@@ -1,4 +1,5 @@
-"""A fleet with a real vLLM engine: SmolLM2-135M, and a LoRA adapter on it made up on the spot."""
+"""A fleet with a real vLLM engine: SmolLM2-135M, a LoRA adapter on it made up on the spot, and a
+fusion of the two in the same engine."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import random
 import sys
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -18,7 +20,8 @@ import pytest
 import pytest_asyncio
 
 from coterie.errors import EngineRejected
-from coterie.types import Expert, ExpertKind, Question, Sampling
+from coterie.types import Expert, ExpertKind, FusionSpec, Question, Sampling, SmallModel
+from orchestrator.engines.alpha_traces import AlphaTraces, trace_id, traces_folder
 from orchestrator.engines.fleet import Fleet
 from orchestrator.engines.http import create_client
 from orchestrator.engines.managed import ManagedSettings
@@ -73,12 +76,17 @@ def _experts(folder: Path) -> list[Expert]:
     )
     adapter = str(_write_lora(folder / "adapter"))
     lora = Expert("odd", ExpertKind.LORA, "", base="smol", adapter=adapter)
-    return [base, lora]
+    fusion = FusionSpec("smol", SmallModel(expert="smol"), (SmallModel(expert="odd"),))
+    return [base, lora, Expert("fused", ExpertKind.FUSION, "", fusion=fusion)]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("vllm")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def vllm_fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
-    home = tmp_path_factory.mktemp("vllm")
+async def vllm_fleet(home: Path) -> AsyncIterator[Fleet]:
     settings = ManagedSettings(home, sys.executable, dict(os.environ))
     async with (
         create_client() as client,
@@ -116,6 +124,33 @@ async def test_a_lora_expert_is_served_by_its_base_and_says_something_else(
     assert len(vllm_fleet.describe()) == 1
 
 
+async def test_a_fused_expert_is_its_adapter_where_large_model_and_small_base_are_one(
+    vllm_fleet: Fleet, home: Path
+) -> None:
+    traced = replace(GREEDY, extra={"coterie": trace_id("ab12", "fused")})
+    lora, fused, base = await asyncio.gather(
+        vllm_fleet.engine("odd").complete(CAPITAL, GREEDY),
+        vllm_fleet.engine("fused").complete(CAPITAL, traced),
+        vllm_fleet.engine("smol").complete(CAPITAL, GREEDY),
+    )
+    assert fused.text == lora.text != base.text
+    [trace] = AlphaTraces(traces_folder(home)).take("ab12")
+    assert trace.expert == "fused"
+    assert len(trace.steps) == fused.usage.completion_tokens
+    assert [step["odd"] for step in trace.steps] == pytest.approx(
+        [1.0] * len(trace.steps), abs=0.01
+    )
+
+
+async def test_a_fusion_the_engine_does_not_have_is_refused(vllm_fleet: Fleet) -> None:
+    url = f"http://127.0.0.1:{vllm_fleet.describe()[0].port}/v1/chat/completions"
+    asked = {"model": "smol", "messages": [{"role": "user", "content": "x"}], "max_tokens": 1}
+    async with httpx.AsyncClient(trust_env=False) as client:
+        refused = await client.post(url, json={**asked, "vllm_xargs": {"fusion": "none"}})
+    assert refused.status_code == 400
+    assert "'none'" in refused.text
+
+
 @pytest.mark.parametrize("max_tokens", [8, CONTEXT_LENGTH * 2])
 async def test_too_long_a_conversation_is_refused_by_code(
     vllm_fleet: Fleet, max_tokens: int
@@ -141,7 +176,11 @@ async def test_cancelling_a_call_ends_the_work_behind_it(vllm_fleet: Fleet) -> N
 
 async def test_everybody_is_well(vllm_fleet: Fleet) -> None:
     health = await vllm_fleet.health()
-    assert {name: state.ok for name, state in health.items()} == {"smol": True, "odd": True}
+    assert {name: state.ok for name, state in health.items()} == {
+        "smol": True,
+        "odd": True,
+        "fused": True,
+    }
 
 
 async def test_leaving_nobody_to_serve_ends_every_process(vllm_fleet: Fleet) -> None:

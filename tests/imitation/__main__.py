@@ -20,6 +20,7 @@ import uvicorn
 
 from tests.imitation.app import LoadBody, Refusal, Served, load_adapter, make_app
 from tests.imitation.core import CallFailed, Core, Pace
+from tests.imitation.fusing import Fusing
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
@@ -64,6 +65,10 @@ def make_served(args: argparse.Namespace, environ: Mapping[str, str], *, on_gpu:
     )
     served.core.dies_on = args.imitate_dies_on
     served.log = args.imitate_log
+    speculative = bool(args.speculative_config or args.spec_method or args.spec_model)
+    served.fusing = Fusing.of(
+        args.logits_processors, args.additional_config, speculative=speculative
+    )
     for module in map(json.loads, args.lora_modules):
         try:
             load_adapter(served, LoadBody(lora_name=module["name"], lora_path=module["path"]))
@@ -84,6 +89,11 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--enable-lora", action=argparse.BooleanOptionalAction)
     parser.add_argument("--max-lora-rank", type=int, default=16)
     parser.add_argument("--lora-modules", nargs="*", default=[])
+    parser.add_argument("--logits-processors", nargs="+", default=[])
+    parser.add_argument("--additional-config", type=json.loads, default={})
+    parser.add_argument("--speculative-config", "-sc", type=json.loads)
+    parser.add_argument("--spec-method")
+    parser.add_argument("--spec-model")
     parser.add_argument("--imitate-platform", choices=("gpu", "cpu"), default="gpu")
     parser.add_argument("--imitate-load-s", type=float, default=0.0)
     parser.add_argument("--imitate-least-words", type=int, default=8)

@@ -34,10 +34,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
 
+from aggregator.fusion.request import Ask
+from coterie.errors import RequestError
 from tests.imitation import chat
 from tests.imitation.answers import answer_tokens, content_hash, prompt_tokens
 from tests.imitation.core import Adapter, CallFailed, Core, EngineDead
 from tests.imitation.core import Request as Asked
+from tests.imitation.fusing import Fusing, voice
 from tests.imitation.metrics import metrics_text
 
 PathNoSlash = re.compile(r"/(?:home|usr|opt|var|tmp|root|lib|mnt|srv)(?:/[\w.\-]+)+")
@@ -59,6 +62,7 @@ class Served:
     runtime_lora: bool = False
     words: tuple[int, int] = (8, 40)
     adapters: dict[str, Adapter] = field(default_factory=dict)
+    fusing: Fusing | None = None
     on_death: Callable[[], None] = lambda: None
     log: Path | None = None
 
@@ -83,6 +87,7 @@ class ChatBody(BaseModel, extra="allow"):
     stop: str | list[str] | None = None
     stream: bool = False
     stream_options: dict[str, Any] | None = None
+    vllm_xargs: dict[str, str | int | float | list[str | int | float]] | None = None
 
 
 class TokenizeBody(BaseModel, extra="allow"):
@@ -314,8 +319,9 @@ def _request(served: Served, body: ChatBody) -> Asked:
         told += "without any output tokens. Please reduce the length of the input prompt. "
         told += f"(parameter=input_tokens, value={len(prompt)})"
         raise Refusal(told, "BadRequestError", 400, "input_tokens")
+    ask = _fusion_asked(served, body)
     answer = answer_tokens(
-        body.model or served.name,
+        voice(body.model or served.name, ask),
         body.messages,
         temperature=body.temperature,
         seed=body.seed,
@@ -324,7 +330,19 @@ def _request(served: Served, body: ChatBody) -> Asked:
     wanted = body.max_completion_tokens or body.max_tokens
     most = min(room, wanted) if wanted is not None else room
     reason = "stop" if len(answer) <= most else "length"
+    if served.fusing and ask:
+        served.fusing.trace(ask, min(most, len(answer)))
     return Asked(tuple(prompt), tuple(answer[:most]), reason, adapter)
+
+
+def _fusion_asked(served: Served, body: ChatBody) -> Ask | None:
+    """v1/engine/input_processor.py: validate_params, where a processor is loaded."""
+    if served.fusing is None:
+        return None
+    try:
+        return served.fusing.asked(body.vllm_xargs)
+    except RequestError as error:
+        raise Refusal(str(error), "BadRequestError", 400) from error
 
 
 def _adapter_for(served: Served, model: str | None) -> Adapter | None:

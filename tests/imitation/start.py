@@ -19,11 +19,13 @@ _ROOT = Path(__file__).parents[2]
 def write_interpreter(folder: Path) -> Path:
     """An "interpreter" for ``COTERIE_VLLM_PYTHON``: it runs the imitation whatever it is asked for.
 
+    Asked with ``-c`` what is installed, it names the vLLM that is imitated.
     ``-m vllm.entrypoints.openai.api_server`` before the flags is taken as one of those to ignore.
     """
     script = folder / "python-with-imitated-vllm"
     script.write_text(
-        f'#!/bin/sh\ncd "{_ROOT}" && exec "{sys.executable}" -m tests.imitation "$@"\n'
+        '#!/bin/sh\n[ "$1" = -c ] && { echo vllm 0.32.0; exit; }\n'
+        f'cd "{_ROOT}" && exec "{sys.executable}" -m tests.imitation "$@"\n'
     )
     script.chmod(0o700)
     return script

@@ -9,7 +9,15 @@ from textwrap import dedent
 import pytest
 
 from coterie.errors import ConfigurationError
-from coterie.types import Expert, ExpertKind, ExpertSource, Sampling, Skill
+from coterie.types import (
+    Expert,
+    ExpertKind,
+    ExpertSource,
+    FusionSpec,
+    Sampling,
+    Skill,
+    SmallModel,
+)
 from orchestrator.experts_file import ExpertEntry, ExpertsFile, json_schema, load_experts
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "experts.schema.json"
@@ -146,6 +154,61 @@ class TestReferences:
         assert (expert.description, expert.api_key_env) == ("${X}", "${X}")
 
 
+FUSED = """
+    experts:
+      - {name: large, kind: vllm, model: org/large}
+      - name: lifted
+        kind: fusion
+        fusion:
+          large: large
+          base: {model: ../small, params_b: 0.5}
+          experts:
+            - {model: "${SMALL:-org/small}", adapter: ./adapters/law, name: law}
+            - {expert: medicine, dtype: float32}
+"""
+
+
+def test_a_fusion_is_read_whole(file: Writes) -> None:
+    folder = file.path.parent
+    expert = file.load(FUSED, SMALL="/models/small").experts[1]
+    assert (expert.kind, expert.model) == (ExpertKind.FUSION, "")
+    assert expert.fusion == FusionSpec(
+        "large",
+        SmallModel(str(folder.parent / "small"), params_b=0.5),
+        (
+            SmallModel("/models/small", adapter=str(folder / "adapters/law"), name="law"),
+            SmallModel(expert="medicine", dtype="float32"),
+        ),
+        {"kind": "dynamic"},
+    )
+
+
+def test_a_variable_of_a_small_model_is_told_with_its_place(file: Writes) -> None:
+    told = file.refusal(FUSED.replace(":-org/small", ""))
+    assert told.startswith("FILE:10: 'model' of expert 'lifted' needs the environment variable")
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("base: {modle: m}", "FILE:6: unknown key 'modle'; did you mean 'model'?"),
+        ("bse: {model: m}", "FILE:6: unknown key 'bse'; did you mean 'base'?"),
+        ("experts: [{xyzzy: m}]", "FILE:6: unknown key 'xyzzy'; known are expert, model"),
+        ("mode: {kind: dinamic}", "mode: kind is 'dinamic'; it must be one of dynamic, static"),
+        ("mode: {kind: static, beta: 1}", "fusion static has no 'beta'"),
+        ("mode: {kind: contrast}", "fusion contrast wants no small experts"),
+    ],
+)
+def test_what_is_wrong_in_a_fusion_is_told(file: Writes, written: str, told: str) -> None:
+    lines = {"base": "base: {model: m}", "experts": "experts: [{expert: a}]"}
+    lines[written.partition(":")[0].replace("bse", "base")] = written
+    text = "\n".join(f"    {line}" for line in lines.values())
+    entry = f"experts:\n- name: a\n  kind: fusion\n  fusion:\n    large: b\n{text}\n"
+    problem = file.refusal(entry)
+    assert told.removeprefix("FILE:6: ") in problem
+    assert "FILE:" in problem
+
+
 BAD = {
     "unknown key": (
         "experts:\n- name: a\n  kind: vllm\n  modle: m\n",
@@ -166,7 +229,7 @@ BAD = {
     "missing key": ("experts:\n- kind: vllm\n", "FILE:2: the key 'name' is missing"),
     "wrong kind": (
         "experts:\n- name: a\n  kind: gguf\n",
-        "FILE:3: 'experts.0.kind' should be 'openai', 'vllm' or 'lora'",
+        "FILE:3: 'experts.0.kind' should be 'openai', 'vllm', 'lora' or 'fusion'",
     ),
     "wrong name": (
         "experts:\n- name: A\n  kind: vllm\n",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from coterie.db import Database
 from coterie.errors import DuplicateExpert, RegistryError, UnknownExpert
-from coterie.types import Expert, ExpertKind, ExpertSource
+from coterie.types import Expert, ExpertKind, ExpertSource, FusionSpec, SmallModel
 from skills.expert_store import ExpertStore
 from skills.experts import Registry, plan_seed
 
@@ -85,6 +85,16 @@ class TestSeed:
         with pytest.raises(RegistryError, match=r"'base' cannot be dropped.*'lora' runs"):
             await registry.seed([])
         assert len(await registry.list()) == 2
+
+    async def test_a_fusion_that_cannot_be_stops_the_start(self, registry: Registry) -> None:
+        spec = FusionSpec("server", SmallModel(expert="gone"), (SmallModel(expert="lora"),))
+        fused = Expert("fused", ExpertKind.FUSION, "", fusion=spec)
+        told = r"'fused' is refused: .*'server' is of kind 'openai'.*no expert 'gone'"
+        with pytest.raises(RegistryError, match=told):
+            await registry.seed([*DECLARED, fused])
+        good = replace(fused, fusion=replace(spec, large="base", base=SmallModel(expert="base")))
+        await registry.seed([*DECLARED, good])
+        assert await registry.get("fused") == good
 
     async def test_a_base_and_its_adapter_may_swap_names(self, registry: Registry) -> None:
         await registry.seed([BASE, LORA])

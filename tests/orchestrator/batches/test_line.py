@@ -53,6 +53,12 @@ def with_extra(value: str) -> bytes:
         (raw("{}"), "body.model"),
         (raw("[]"), "'body' must be an object"),
         (raw('{"model":"m","messages":[]}'), "body.messages"),
+        (
+            raw(
+                '{"model":"m","messages":[{"role":"user","content":"x"}],"coterie":{"trace":true}}'
+            ),
+            "keeps no why-records",
+        ),
         (raw('{"model":"m","messages":[{"role":"eve","content":"x"}]}'), "body.messages.0.role"),
         (raw("{}", '""'), "custom_id"),
         (raw("{}", "7"), "custom_id"),

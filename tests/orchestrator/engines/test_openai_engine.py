@@ -89,6 +89,38 @@ class TestRequests:
         assert upstream.bodies[0]["stream"] is True
         assert upstream.bodies[0]["stream_options"] == {"include_usage": True}
 
+    async def test_a_fusion_is_asked_for_beside_what_the_caller_sent(
+        self, upstream: Upstream, make_engine: MakeEngine
+    ) -> None:
+        engine = make_engine(ours=True, fusion="lifted")
+        xargs: JSON = {"session_id": "s"}
+        await engine.complete(QUESTION, Sampling(extra={"vllm_xargs": xargs}))
+        await _stream(engine, Sampling(extra={"coterie": "trace-1"}))
+        assert [body["vllm_xargs"] for body in upstream.bodies] == [
+            {"session_id": "s", "fusion": "lifted"},
+            {"fusion": "lifted", "fusion_trace": "trace-1"},
+        ]
+        assert all("coterie" not in body for body in upstream.bodies)
+
+    @pytest.mark.parametrize("xargs", [{"fusion": "x"}, {"fusion_trace": "x"}, ["fusion"]])
+    @pytest.mark.parametrize("fusion", [None, "lifted"])
+    async def test_no_caller_asks_an_engine_of_ours_for_a_fusion(
+        self, make_engine: MakeEngine, upstream: Upstream, xargs: JSON, fusion: str | None
+    ) -> None:
+        engine = make_engine(ours=True, fusion=fusion)
+        with pytest.raises(EngineRejected, match="'vllm_xargs'"):
+            await engine.complete(QUESTION, Sampling(extra={"vllm_xargs": xargs}))
+        assert not upstream.bodies
+
+    async def test_a_server_elsewhere_gets_what_it_was_sent(
+        self, upstream: Upstream, make_engine: MakeEngine
+    ) -> None:
+        xargs: JSON = {"fusion": "of its own"}
+        sampling = Sampling(extra={"vllm_xargs": xargs, "coterie": "trace-1"})
+        await make_engine().complete(QUESTION, sampling)
+        assert upstream.bodies[0]["vllm_xargs"] == xargs
+        assert "coterie" not in upstream.bodies[0]
+
     @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
     async def test_an_endpoint_may_end_in_v1(
         self, upstream: Upstream, make_engine: MakeEngine, suffix: str

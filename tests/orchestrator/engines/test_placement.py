@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
-from coterie.types import Expert, ExpertKind
+from coterie.types import Expert, ExpertKind, FusionSpec, SmallModel
 from orchestrator.engines.placement import Placement, make_plan
 
 HOSTED = Expert("hosted", ExpertKind.OPENAI, "gpt", endpoint="http://a", api_key_env="KEY")
@@ -25,6 +25,33 @@ def test_each_kind_has_its_place() -> None:
     assert list(plan.processes) == ["own"]
     assert plan.processes["own"].adapters == {"lora": "/lora"}
     assert not plan.problems
+
+
+def test_a_fusion_is_asked_as_its_large_model_and_told_to_that_engine() -> None:
+    small = Expert("small", ExpertKind.VLLM, "org/small", enabled=False)
+    spec = FusionSpec("own", SmallModel(expert="small"), (SmallModel("org/small", adapter="/a"),))
+    fused = Expert("fused", ExpertKind.FUSION, "", fusion=spec)
+    plan = make_plan([OWN, LORA, small, fused])
+    assert not plan.problems
+    placement = plan.placements["fused"]
+    assert (placement.model, placement.process) == ("own", "own")
+    assert list(plan.processes) == ["own"]
+    assert plan.processes["own"].adapters == {"lora": "/lora"}
+    [made] = plan.processes["own"].fusions.values()
+    assert made.base == SmallModel("org/small", name="small")
+    gone = make_plan([OWN, LORA, small, replace(fused, enabled=False)])
+    assert gone.processes["own"] == make_plan([OWN, LORA]).processes["own"]
+    assert not plan.processes["own"].differs_in_adapters_alone(gone.processes["own"])
+
+
+def test_a_fusion_that_cannot_be_is_its_own_problem() -> None:
+    spec = FusionSpec("own", SmallModel(expert="nobody"), (SmallModel("m"),))
+    fused = Expert("fused", ExpertKind.FUSION, "", fusion=spec)
+    far = replace(fused, name="far", fusion=replace(spec, large="hosted"))
+    plan = make_plan([HOSTED, OWN, fused, far])
+    assert list(plan.placements) == ["hosted", "own"]
+    assert "'nobody'" in plan.problems["fused"]
+    assert "'hosted' is not a registered expert of kind vllm" in plan.problems["far"]
 
 
 def test_a_disabled_base_still_serves_its_adapters() -> None:

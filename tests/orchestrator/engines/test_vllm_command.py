@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aggregator.fusion.configuration import FusionConfiguration
+from aggregator.fusion.configuration import SmallModel as SmallConfig
 from coterie.errors import ConfigurationError
-from coterie.types import JSON, Expert, ExpertKind
+from coterie.types import JSON, Expert, ExpertKind, FusionSpec, SmallModel
+from orchestrator.engines.fusion_arguments import EngineFusion
+from orchestrator.engines.fusion_plan import configuration_of
 from orchestrator.engines.process import Command
+from orchestrator.engines.runner import Runner
 from orchestrator.engines.vllm import (
     LORA_RANKS,
     Adapter,
@@ -109,6 +116,79 @@ def test_what_coterie_sets_may_not_be_set(key: str) -> None:
 def test_the_hubs_token_goes_only_where_the_hub_is_needed(tmp_path: Path) -> None:
     assert _build(_spec()).env["HF_TOKEN"] == "hush"
     assert "hush" not in _build(_spec(), model=str(tmp_path)).env.values()
+
+
+FUSION = EngineFusion(
+    configuration_of(
+        {"lifted": FusionSpec("law", SmallModel("/s"), (SmallModel("/s", adapter="/a"),))},
+        traces="/traces",
+    ),
+    Runner(2),
+    "/packages",
+)
+
+
+def _fused(fusion: EngineFusion = FUSION, **engine_args: JSON) -> Command:
+    return build_command(
+        _spec(**engine_args),
+        model="org/model",
+        adapters=[Adapter("a", "/a", 4)],
+        port=8123,
+        python="py",
+        environ=ENVIRON | {"PYTHONPATH": "/mine"},
+        fusion=fusion,
+    )
+
+
+def test_fusions_are_one_processor_and_one_block() -> None:
+    command = _fused()
+    [told] = [w for w in command.argv if w.startswith("--additional-config=")]
+    block = json.loads(told.partition("=")[2])
+    assert FusionConfiguration.of_additional_config(block) == FUSION.configuration
+    place = command.argv.index("--logits-processors")
+    assert command.argv[place + 1 : place + 3] == (
+        "aggregator.fusion.vllm_v2:Fusion",
+        "--enable-lora",
+    )
+    assert command.env["VLLM_USE_V2_MODEL_RUNNER"] == "1"
+    assert command.env["PYTHONPATH"] == "/packages:/mine"
+
+
+def test_what_the_engine_has_of_its_own_stays() -> None:
+    argv = _fused(additional_config={"x": 1}, logits_processors="mine:P").argv
+    [told] = [w for w in argv if w.startswith("--additional-config=")]
+    assert json.loads(told.partition("=")[2]).keys() == {"x", "fusion"}
+    place = argv.index("--logits-processors")
+    assert argv[place + 1 : place + 3] == ("mine:P", "aggregator.fusion.vllm_v2:Fusion")
+    several = _build(_spec(logits_processors=["a:A", "b:B"])).argv
+    assert several[-3:] == ("--logits-processors", "a:A", "b:B")
+
+
+def test_more_than_a_process_can_be_told_is_refused() -> None:
+    wordy = SmallModel("/s", prompt="x" * 110_000)
+    fusion = configuration_of({"lifted": FusionSpec("law", SmallModel("/s"), (wordy,))})
+    with pytest.raises(ConfigurationError, match="shorten the prompts"):
+        _fused(EngineFusion(fusion, Runner(1), "/packages"))
+    with pytest.raises(ConfigurationError, match="must map names to values"):
+        _fused(additional_config="{}")
+
+
+def test_the_hub_is_needed_while_any_model_is_there_alone(tmp_path: Path) -> None:
+    def env(small: str) -> Mapping[str, str]:
+        fusion = configuration_of({"f": FusionSpec("law", SmallModel(small), (SmallModel("/a"),))})
+        both = replace(fusion, small={n: SmallConfig(small) for n in fusion.small})
+        return build_command(
+            _spec(),
+            model=str(tmp_path),
+            adapters=[],
+            port=1,
+            python="py",
+            environ=ENVIRON,
+            fusion=EngineFusion(both, Runner(1), "/p"),
+        ).env
+
+    assert "HF_HUB_OFFLINE" not in env("org/small")
+    assert env(str(tmp_path))["HF_HUB_OFFLINE"] == "1"
 
 
 def test_secrets_stay_behind() -> None:

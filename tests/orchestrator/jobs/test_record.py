@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from coterie.types import Expert, ExpertKind, Sampling, as_jsonable
+from coterie.types import Expert, ExpertKind, FusionSpec, Sampling, SmallModel, as_jsonable
 from orchestrator.jobs import record
 
 
@@ -17,5 +17,8 @@ def test_an_expert_that_was_kept_equals_the_one_that_was_entered() -> None:
         engine_args={"max_num_seqs": 8, "env": {"OMP_NUM_THREADS": "1"}},
         tags=("small",),
         examples=("How many is it?",),
+        fusion=FusionSpec(
+            "bob", SmallModel(expert="cleo"), (SmallModel("m", overrides={"a": 1}),), {"kind": "x"}
+        ),
     )
     assert record.expert_of(json.loads(json.dumps(as_jsonable(entered)))) == entered

@@ -1,0 +1,1 @@
+"""Small tuned models lift a large one, token by token (docs/fusion.md)."""

@@ -1,0 +1,94 @@
+"""How good the α is that a search finds."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from aggregator.fusion.core import fuse
+from aggregator.fusion.modes import Dynamic
+from aggregator.fusion.plain import divergence, fuse_row, shifted
+from tests.aggregator.fusion.batches import Batch, batch, batches, seeds, some_examples
+
+NOISE = 2e-4
+"""Nats that float32 logits of these sizes leave uncertain, of divergences of a few nats."""
+
+
+def distance(made: Batch, row: int, alpha: Tensor) -> float:
+    """√F: from the divergences at α to the mean of those aimed at, in float64."""
+    large, base = made.large[row].double(), made.base[row].double()
+    experts = [each[row].double() for each in made.experts]
+    fused = shifted(large, base, experts, [float(each) for each in alpha])
+    there = sum(divergence(each, base) for each in experts) / len(experts)
+    back = sum(divergence(base, each) for each in experts) / len(experts)
+    return math.hypot(divergence(fused, large) - there, divergence(large, fused) - back)
+
+
+def found(made: Batch, mode: Dynamic) -> Tensor:
+    return fuse(made.large, made.base, made.experts, mode).alpha.double()
+
+
+@some_examples
+@given(batches())
+def test_the_grid_finds_what_trying_every_point_finds(made: Batch) -> None:
+    alpha = found(made, Dynamic(solver="grid"))
+    for row in range(len(alpha)):
+        experts = [each[row] for each in made.experts]
+        _, plain = fuse_row(made.large[row], made.base[row], experts, Dynamic(solver="grid"))
+        best = distance(made, row, torch.tensor(plain))
+        assert distance(made, row, alpha[row]) <= best * (1.0 + 1e-4) + NOISE
+
+
+@some_examples
+@given(batches())
+def test_the_refined_search_is_never_worse_than_the_grid(made: Batch) -> None:
+    refined, grid = found(made, Dynamic()), found(made, Dynamic(solver="grid"))
+    for row in range(len(grid)):
+        limit = distance(made, row, grid[row]) * (1.0 + 1e-4) + NOISE
+        assert distance(made, row, refined[row]) <= limit
+
+
+@some_examples
+@given(batches(experts=st.integers(2, 3)))
+def test_the_joint_search_is_never_worse_than_the_refined_one(made: Batch) -> None:
+    joint, refined = found(made, Dynamic(solver="joint")), found(made, Dynamic())
+    for row in range(len(joint)):
+        limit = distance(made, row, refined[row]) * (1.0 + 1e-4) + NOISE
+        assert distance(made, row, joint[row]) <= limit
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_refined_search_finds_the_optimum_of_a_very_fine_grid(seed: int) -> None:
+    made = batch(seed, rows=1, size=200)
+    alpha = found(made, Dynamic())[0]
+    fine = Dynamic(solver="grid", step=0.001)
+    _, plain = fuse_row(made.large[0], made.base[0], [made.experts[0, 0]], fine)
+    assert distance(made, 0, alpha) <= distance(made, 0, torch.tensor(plain)) + 1e-5
+    assert float(alpha[0]) == pytest.approx(plain[0], abs=2e-3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_joint_search_is_as_good_as_every_combination_of_points(seed: int) -> None:
+    made = batch(seed, rows=1, size=40, experts=2)
+    alpha = found(made, Dynamic(solver="joint"))[0]
+    experts = list(made.experts[:, 0])
+    _, plain = fuse_row(made.large[0], made.base[0], experts, Dynamic(solver="joint"))
+    assert distance(made, 0, alpha) <= distance(made, 0, torch.tensor(plain)) + NOISE
+    assert float(alpha.min()) >= 0.0
+    assert float(alpha.sum()) <= 2.0 + 1e-6
+
+
+@some_examples
+@given(seeds)
+def test_alpha_keeps_between_its_limits(seed: int) -> None:
+    made = batch(seed, experts=2, tuning=5.0)
+    alpha = found(made, Dynamic(low=0.25, high=0.5, step=0.05))
+    pulling = alpha[alpha > 0.0]
+    assert len(pulling) == len(alpha)
+    assert float(pulling.min()) >= 0.25 - 1e-6
+    assert float(pulling.max()) <= 0.5 + 1e-6

@@ -1,0 +1,57 @@
+"""What a job goes by holds everything its experts are made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from coterie.errors import JobError
+from coterie.types import Expert, ExpertKind, FusionSpec, SmallModel
+from orchestrator.jobs.job import JobSpec
+from orchestrator.jobs.terms import Terms, fix
+from orchestrator.routing import Policy
+from skills.knowledge import Knowledge
+
+LARGE = Expert("large", ExpertKind.VLLM, "org/large")
+SMALL = Expert("small", ExpertKind.VLLM, "org/small", enabled=False)
+LAW = Expert("law", ExpertKind.LORA, "law", base="small", adapter="org/law", enabled=False)
+OTHER = Expert("other", ExpertKind.VLLM, "org/other")
+SPEC = FusionSpec("large", SmallModel("org/small"), (SmallModel(expert="law"),))
+FUSED = Expert("fused", ExpertKind.FUSION, "", fusion=SPEC)
+ALL = {e.name: e for e in (LARGE, SMALL, LAW, OTHER, FUSED)}
+
+
+def terms(experts: Mapping[str, Expert]) -> Terms:
+    """The terms of a job that asks the fused expert, as they come back from the database."""
+    spec = JobSpec("demo", experts=("fused",))
+    fixed = json.loads(json.dumps(fix(spec, experts, Knowledge(), Policy())))
+    return Terms.of(spec, fixed, Knowledge(), {}, secret=False)
+
+
+def test_the_parts_of_a_fusion_are_kept_with_it() -> None:
+    found = terms(ALL)
+    assert set(found.experts) == {"fused", "large", "law", "small"}
+    assert found.pool.names == ("fused",)
+    found.check(ALL)
+    found.check(ALL | {"other": replace(OTHER, model="org/another")})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(FUSED, fusion=replace(SPEC, mode={"kind": "static"})),
+        replace(LARGE, model="org/larger"),
+        replace(SMALL, model="org/smaller"),
+        replace(LAW, adapter="org/law-2"),
+    ],
+)
+def test_a_change_of_a_part_is_told(changed: Expert) -> None:
+    with pytest.raises(JobError, match="'fused' has changed"):
+        terms(ALL).check(ALL | {changed.name: changed})
+
+
+def test_what_says_nothing_of_answers_may_change() -> None:
+    terms(ALL).check(ALL | {"law": replace(LAW, description="of contracts", enabled=True)})
