@@ -15,7 +15,6 @@ from orchestrator.access import Access, read_or_make_key
 from orchestrator.alpha import AlphaRecords
 from orchestrator.batches.composition import batch_service, request_tasks
 from orchestrator.descriptions import Descriptions
-from orchestrator.embedded import EmbeddedWorker
 from orchestrator.engines.alpha_traces import AlphaTraces, traces_folder
 from orchestrator.experts_file import load_experts
 from orchestrator.graph import Coterie, Services
@@ -33,7 +32,8 @@ from orchestrator.service_engines import ServiceEngines, all_up, open_engines
 from orchestrator.settings import Settings
 from orchestrator.traces.store import TraceStore
 from orchestrator.traces.writer import TraceWriter
-from orchestrator.worker_parts import shared_queue
+from orchestrator.workers.embedded import EmbeddedWorker
+from orchestrator.workers.parts import shared_queue
 from skills.answer_store import AnswerStore
 from skills.archive import Archive
 from skills.encoder import Encoder, SentenceEncoder

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from coterie.clock import SystemClock
 from coterie.ports import Engine
 from coterie.types import Expert
-from orchestrator.embedded import ROOM, kept_up
 from orchestrator.engines.at_need import EnginesAtNeed
 from orchestrator.engines.fleet import Fleet
 from orchestrator.engines.http import HttpLimits, create_client
@@ -28,7 +27,8 @@ from orchestrator.scheduling.learned import Learned
 from orchestrator.scheduling.lobby import Lobby
 from orchestrator.scheduling.planned import Planned
 from orchestrator.settings import Settings
-from orchestrator.worker import Node, no_signal
+from orchestrator.workers.embedded import ROOM, kept_up
+from orchestrator.workers.worker import Node, no_signal
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,6 @@ from coterie.types import (
     Usage,
 )
 from orchestrator import schema
-from orchestrator.embedded import EmbeddedWorker, kept_up
 from orchestrator.jobs.ground import Ground
 from orchestrator.jobs.item_store import ItemStore
 from orchestrator.jobs.job import Job, JobSpec, JobState
@@ -47,6 +46,7 @@ from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.store import JobStore
 from orchestrator.jobs.unit_store import UnitStore
 from orchestrator.routing import Policy
+from orchestrator.workers.embedded import EmbeddedWorker, kept_up
 from skills.infer import Inferred
 from skills.knowledge import Knowledge
 

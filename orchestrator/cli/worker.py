@@ -12,7 +12,7 @@ from orchestrator.cli.options import the_settings
 from orchestrator.settings import Settings
 
 if TYPE_CHECKING:
-    from orchestrator.worker import Worker
+    from orchestrator.workers.worker import Worker
 
 
 def worker() -> None:
@@ -28,7 +28,7 @@ def worker() -> None:
 
 async def _run(settings: Settings) -> None:
     # Imported here: the other commands need no queue.
-    from orchestrator.worker_parts import open_worker
+    from orchestrator.workers.parts import open_worker
 
     told = Told()
     async with open_worker(settings) as made:

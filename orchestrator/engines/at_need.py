@@ -30,7 +30,7 @@ NONE_HERE = (
 class EnginesAtNeed:
     """Hands out engines that wait in ``lobby`` until ``residency`` has theirs up.
 
-    Somebody must move the engines and let requests in: :class:`orchestrator.worker.Worker`.
+    Somebody must move the engines and let requests in: :class:`orchestrator.workers.worker.Worker`.
     Without room for a single one (``residency.slots`` is 0) managed experts cannot be asked.
     """
 

@@ -33,7 +33,6 @@ from coterie.types import (
 )
 from evals.results import ItemResult
 from orchestrator.descriptions import Descriptions, Embed
-from orchestrator.embedded import EmbeddedWorker, kept_up
 from orchestrator.jobs.ground import Ground
 from orchestrator.jobs.item_store import ItemStore
 from orchestrator.jobs.job import Job, JobSpec, JobState
@@ -43,7 +42,8 @@ from orchestrator.jobs.store import JobStore
 from orchestrator.jobs.unit_store import UnitStore
 from orchestrator.routing import Policy
 from orchestrator.scheduling.patience import Patience
-from orchestrator.worker import WorkerSettings
+from orchestrator.workers.embedded import EmbeddedWorker, kept_up
+from orchestrator.workers.worker import WorkerSettings
 from skills.infer import Inferred
 from skills.knowledge import Knowledge
 

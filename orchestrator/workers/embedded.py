@@ -20,7 +20,7 @@ from orchestrator.scheduling.planned import Planned
 from orchestrator.scheduling.pressure import LoadSignal
 from orchestrator.scheduling.stay import Planner
 from orchestrator.scheduling.work import Units
-from orchestrator.worker import Node, Worker, WorkerSettings, no_signal
+from orchestrator.workers.worker import Node, Worker, WorkerSettings, no_signal
 
 log = logging.getLogger(__name__)
 

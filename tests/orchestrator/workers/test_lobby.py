@@ -14,9 +14,9 @@ from coterie.types import Question, Sampling
 from orchestrator.scheduling.learned import Learned
 from orchestrator.scheduling.lobby import Lobby, Party
 from orchestrator.scheduling.planned import Planned
-from orchestrator.worker import Node, Worker
-from tests.orchestrator.virtual_time import LoopClock, run
-from tests.orchestrator.worker_world import Machines, Scene, units_of
+from orchestrator.workers.worker import Node, Worker
+from tests.orchestrator.workers.virtual_time import LoopClock, run
+from tests.orchestrator.workers.worker_world import Machines, Scene, units_of
 
 BOUND_S = 60.0
 LOAD_S = 30.0

@@ -22,7 +22,7 @@ from orchestrator.jobs.unit_store import Request, UnitStore
 from orchestrator.scheduling.redis_streams import RedisQueue
 from orchestrator.scheduling.work import Unit
 from orchestrator.settings import Settings
-from orchestrator.worker_parts import name_of_this_life, open_worker, shared_queue
+from orchestrator.workers.parts import name_of_this_life, open_worker, shared_queue
 from skills.expert_store import ExpertStore
 from skills.experts import Registry
 from tests.orchestrator.engines.engine_upstream import Upstream, running_upstream

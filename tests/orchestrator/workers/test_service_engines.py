@@ -20,7 +20,7 @@ from orchestrator.jobs.job import JobSpec
 from orchestrator.parts import Parts
 from orchestrator.profiling import ProfilingPlan
 from orchestrator.settings import Settings
-from orchestrator.worker_parts import open_worker
+from orchestrator.workers.parts import open_worker
 from tests.imitation.start import write_interpreter
 
 NAMES = ("law", "math", "sql")

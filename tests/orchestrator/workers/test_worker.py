@@ -16,9 +16,9 @@ from orchestrator.scheduling.planned import Planned
 from orchestrator.scheduling.pressure import Pressure
 from orchestrator.scheduling.stay import Planner, StayThenDeepest
 from orchestrator.scheduling.work import WorkerState
-from orchestrator.worker import WorkerSettings
-from tests.orchestrator.virtual_time import run
-from tests.orchestrator.worker_world import Death, Scene, units_of
+from orchestrator.workers.worker import WorkerSettings
+from tests.orchestrator.workers.virtual_time import run
+from tests.orchestrator.workers.worker_world import Death, Scene, units_of
 
 PLANNERS = [StayThenDeepest(), Planned.of_slots(1)]
 

@@ -14,8 +14,8 @@ from orchestrator.scheduling.in_process import InProcessQueue
 from orchestrator.scheduling.residency import Tier
 from orchestrator.scheduling.stay import Planner
 from orchestrator.scheduling.work import Batch, Unit, WorkQueue
-from orchestrator.worker import Node, Worker, WorkerSettings
-from tests.orchestrator.virtual_time import LoopClock
+from orchestrator.workers.worker import Node, Worker, WorkerSettings
+from tests.orchestrator.workers.virtual_time import LoopClock
 
 
 class Store:

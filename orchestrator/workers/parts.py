@@ -23,7 +23,7 @@ from orchestrator.scheduling.learned import Learned
 from orchestrator.scheduling.planned import Planned
 from orchestrator.scheduling.redis_streams import RedisQueue
 from orchestrator.settings import Settings
-from orchestrator.worker import Node, Worker, WorkerSettings
+from orchestrator.workers.worker import Node, Worker, WorkerSettings
 from skills.expert_store import ExpertStore
 from skills.experts import Registry
 

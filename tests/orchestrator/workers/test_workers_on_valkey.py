@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from coterie.errors import QueueUnavailable
 from orchestrator.scheduling.pressure import Pressure
 from orchestrator.scheduling.redis_streams import RedisQueue
-from orchestrator.worker import WorkerSettings
-from tests.orchestrator.worker_world import Scene, units_of
+from orchestrator.workers.worker import WorkerSettings
+from tests.orchestrator.workers.worker_world import Scene, units_of
 
 FAST = WorkerSettings(beat_s=0.05, poll_s=0.05, pressure=Pressure(start=4))
 

@@ -1,0 +1,1 @@
+"""Who does the work: claims batches, brings engines up and down, asks, and settles."""
