@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
+from orchestrator.endings import ended
 from orchestrator.inquiry import Event, Finished, Outcome
-from orchestrator.workers.endings import ended
 
 Emit = Callable[[Event], None]
 

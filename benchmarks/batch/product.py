@@ -16,6 +16,7 @@ from coterie.db import Database, utcnow
 from coterie.ports import Task
 from coterie.types import Expert, Grade, Item, Question
 from orchestrator import schema
+from orchestrator.endings import ended
 from orchestrator.engines.node import open_node
 from orchestrator.engines.residency import NodeResidency
 from orchestrator.engines.signals import LoadSignal
@@ -33,7 +34,6 @@ from orchestrator.scheduling.cluster import EngineFigures
 from orchestrator.scheduling.in_process import InProcessQueue
 from orchestrator.scheduling.planned import Planned
 from orchestrator.settings import Settings
-from orchestrator.workers.endings import ended
 from orchestrator.workers.worker import Node, Worker
 from skills.infer import Inferred
 from skills.knowledge import Knowledge

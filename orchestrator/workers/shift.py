@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from coterie.errors import EngineError
+from orchestrator.endings import ended
 from orchestrator.scheduling.patience import Patience
 from orchestrator.scheduling.pressure import LoadSignal, Pressure
 from orchestrator.scheduling.work import Batch, Claim, Unit, Units, WorkQueue
-from orchestrator.workers.endings import ended
 from orchestrator.workers.settling import EngineLost, Order, Settler
 
 log = logging.getLogger(__name__)

@@ -23,6 +23,7 @@ from functools import partial
 
 from coterie.errors import EngineError, EngineUnavailable, QueueUnavailable
 from coterie.ports import Clock
+from orchestrator.endings import ended
 from orchestrator.engines.restart import RestartPolicy
 from orchestrator.failing import failure_of
 from orchestrator.scheduling.lobby import Lobby
@@ -32,7 +33,6 @@ from orchestrator.scheduling.residency import Residency, Tier
 from orchestrator.scheduling.stay import EngineView, Planner, StayThenDeepest, View
 from orchestrator.scheduling.steps import Move, Run, Wait
 from orchestrator.scheduling.work import Depth, Units, WorkerState, WorkQueue
-from orchestrator.workers.endings import ended
 from orchestrator.workers.garage import Garage
 from orchestrator.workers.settling import Settler
 from orchestrator.workers.shift import Shift
