@@ -31,13 +31,16 @@ class Opinions:
     ``log_p`` (rows, V) is log P but for a constant; ``delta`` (experts, rows, V) is Δ but for one,
     chosen so that no exp(log_p + α Δ) overflows between 0 and the far end of the search.
     Divergences do not see constants.  ``there``, KL(Q_t ‖ Q), and ``back``, KL(Q ‖ Q_t), are in
-    nats: (experts, rows) float64.  ``weight`` (rows, V) is memory to be written over.
+    nats: (experts, rows) float64.  The constants: ``top`` (rows,) was taken from the large model's
+    logits, ``lean`` (experts, rows) from Δ.  ``weight`` (rows, V) is memory to be written over.
     """
 
     log_p: Tensor
     delta: Tensor
     there: Tensor
     back: Tensor
+    top: Tensor
+    lean: Tensor
     weight: Tensor
 
 
@@ -70,20 +73,24 @@ class Room:
 class Slopes:
     """K and K' of each expert, (experts, rows, points) float64, and K'(0), (experts, rows).
 
-    A point that no best α can lie at has not been looked at, and holds NaN.
+    A point that no best α can lie at has not been looked at, and holds NaN.  They are those of
+    logits and Δ lowered by ``level`` and ``lean``, (experts, rows).
     """
 
     value: Tensor
     slope: Tensor
     start: Tensor
+    level: Tensor
+    lean: Tensor
 
 
 def opinions(rows: Rows, high: float, room: Room) -> Opinions:
     """Prepares a search from 0 to ``high``; every token must count (``masks.levelled``)."""
     room = room.part(len(rows.large))
-    log_p = torch.sub(rows.large, rows.large.amax(1, keepdim=True), out=room.log_p)
-    log_q = torch.sub(rows.base, rows.base.amax(1, keepdim=True), out=room.log_q)
-    tuned = torch.sub(rows.experts, rows.experts.amax(2, keepdim=True), out=room.tuned)
+    tops = [each.amax(-1, keepdim=True) for each in (rows.large, rows.base, rows.experts)]
+    log_p = torch.sub(rows.large, tops[0], out=room.log_p)
+    log_q = torch.sub(rows.base, tops[1], out=room.log_q)
+    tuned = torch.sub(rows.experts, tops[2], out=room.tuned)
     # log_p ≤ 0 and log_p + high Δ ≤ 0 once Δ is lowered by the offset: hence all between is, too.
     far = torch.sub(tuned, log_q, out=room.delta).mul_(high).add_(log_p)
     offset = far.amax(2, keepdim=True) / high
@@ -100,6 +107,8 @@ def opinions(rows: Rows, high: float, room: Room) -> Opinions:
         delta=delta,
         there=(tuned_mean / tuned_total - gain).clamp_(min=0.0),
         back=(gain - base_mean).clamp_(min=0.0),
+        top=tops[0][:, 0].double(),
+        lean=(tops[2] - tops[1] + offset)[:, :, 0].double(),
         weight=base,
     )
 
@@ -111,41 +120,59 @@ def slopes(asked: Opinions, points: Sequence[float]) -> Slopes:
     mostly is, and goes up until both divergences are past their aims in every row, then down until
     both are short of them: beyond, every point is farther off.
     """
-    found = [followed(asked, delta, points) for delta in asked.delta]
-    value, slope, start = (torch.stack(column) for column in zip(*found, strict=True))
-    return Slopes(value, slope, start)
+    walks = [Walk(asked, delta, points) for delta in asked.delta]
+    for walk in walks:
+        walk.go()
+    return Slopes(
+        torch.stack([walk.value for walk in walks]),
+        torch.stack([walk.slope for walk in walks]),
+        torch.stack([walk.start for walk in walks]),
+        torch.stack([walk.mass.log() + asked.top for walk in walks]),
+        asked.lean,
+    )
 
 
-def followed(
-    asked: Opinions, delta: Tensor, points: Sequence[float]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """One expert's K and K' (rows, points), and K'(0) (rows,)."""
-    mass, start = weighed(asked, delta, 0.0)
-    there, back = asked.there.mean(0), asked.back.mean(0)
-    value = mass.new_full((len(mass), len(points)), torch.nan)
-    slope = torch.full_like(value, torch.nan)
+class Walk:
+    """One expert's K and K', (rows, points) each, found point by point; K'(0) (rows,)."""
 
-    def sides(index: int) -> tuple[bool, bool]:
-        """Looks at a point: whether all rows are past both aims there, or short of both."""
-        total, mean = weighed(asked, delta, points[index])
-        height = (total / mass).log_()
-        value[:, index], slope[:, index] = height, mean
-        ahead = points[index] * mean - height - there
-        behind = height - points[index] * start - back
-        least, most = torch.stack((ahead, behind)).aminmax()
+    def __init__(self, asked: Opinions, delta: Tensor, points: Sequence[float]) -> None:
+        self.asked, self.delta, self.points = asked, delta, points
+        self.aims = torch.stack((asked.there.mean(0), asked.back.mean(0)))
+        self.mass, self.start = weighed(asked, delta, 0.0)
+        self.value = self.mass.new_full((len(self.mass), len(points)), torch.nan)
+        self.slope = torch.full_like(self.value, torch.nan)
+
+    def go(self) -> None:
+        """From the middle up, as long as a row is not past both aims; then down, likewise."""
+        middle = min(range(len(self.points)), key=lambda index: abs(self.points[index] - 1.0))
+        past, short = self.look(middle)
+        for index in range(middle + 1, len(self.points)):
+            past = past or self.look(index)[0]
+        for index in range(middle - 1, -1, -1):
+            short = short or self.look(index)[1]
+
+    def look(self, index: int) -> tuple[bool, bool]:
+        """Whether every row is past both aims at a point, and whether each is short of both."""
+        alpha = self.points[index]
+        total, slope = weighed(self.asked, self.delta, alpha)
+        value = (total / self.mass).log_()
+        self.value[:, index], self.slope[:, index] = value, slope
+        moved = torch.stack((alpha * slope - value, value - alpha * self.start))
+        least, most = (moved - self.aims).aminmax()
         return bool(least > 0.0), bool(most < 0.0)
 
-    middle = min(range(len(points)), key=lambda index: abs(points[index] - 1.0))
-    past, short = sides(middle)
-    for index in range(middle + 1, len(points)):
-        if past:
-            break
-        past, _ = sides(index)
-    for index in range(middle - 1, -1, -1):
-        if short:
-            break
-        _, short = sides(index)
-    return value, slope, start
+
+def looked_at(rows: Rows, expert: Tensor, alpha: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """log Σ exp(z_L + α Δ) and the mean of Δ there, (rows,) float64; nothing is taken from either.
+
+    ``expert`` and ``alpha`` (rows,): whose Δ and how much of it; ``weight`` is written over.
+    """
+    steps = torch.arange(len(expert), device=expert.device)
+    delta = rows.experts[expert, steps] - rows.base
+    fused = torch.addcmul(rows.large, delta, alpha[:, None].to(delta), out=weight[: len(expert)])
+    top = fused.amax(1, keepdim=True)
+    total = fused.sub_(top).exp_().sum(1).double()
+    return total.log() + top[:, 0].double(), inner(fused, delta) / total
 
 
 def weighed(asked: Opinions, delta: Tensor, alpha: float) -> tuple[Tensor, Tensor]:

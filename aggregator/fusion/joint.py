@@ -26,6 +26,9 @@ STEPS = 12
 CLOSE = 1e-9
 """An objective (nats²) so small that no step is worth it."""
 
+EQUAL = 1e-6
+"""Objectives (nats²) that differ by less are as good as each other: rounding decides nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stand:
@@ -55,7 +58,7 @@ def solved(known: Opinions, aim: Aim, single: Tensor, high: float) -> Tensor:
     start = (delta @ weight[:, :, None])[:, :, 0].double() / total[:, None]
     field = Field(known.log_p, delta, total, start, aim)
     alpha, left = descended(field, torch.full_like(single, 0.5 * high / single.shape[1]), high)
-    worse = left > stand(field, single).value
+    worse = left > stand(field, single).value + EQUAL
     return torch.where(worse[:, None], single, alpha)
 
 
