@@ -84,6 +84,10 @@ class Slopes:
     lean: Tensor
 
 
+STEEP = 60.0
+"""Exponents up to here leave float32 a sum over any vocabulary."""
+
+
 def opinions(rows: Rows, high: float, room: Room) -> Opinions:
     """Prepares a search from 0 to ``high``; every token must count (``masks.levelled``)."""
     room = room.part(len(rows.large))
@@ -91,10 +95,8 @@ def opinions(rows: Rows, high: float, room: Room) -> Opinions:
     log_p = torch.sub(rows.large, tops[0], out=room.log_p)
     log_q = torch.sub(rows.base, tops[1], out=room.log_q)
     tuned = torch.sub(rows.experts, tops[2], out=room.tuned)
-    # log_p ≤ 0 and log_p + high Δ ≤ 0 once Δ is lowered by the offset: hence all between is, too.
-    far = torch.sub(tuned, log_q, out=room.delta).mul_(high).add_(log_p)
-    offset = far.amax(2, keepdim=True) / high
-    delta = torch.sub(tuned, log_q, out=room.delta).sub_(offset)
+    delta = torch.sub(tuned, log_q, out=room.delta)
+    offset = tamed(log_p, delta, high)
 
     base, tuned = log_q.exp_(), tuned.exp_()
     base_total, tuned_total = base.sum(1).double(), tuned.sum(2).double()
@@ -111,6 +113,21 @@ def opinions(rows: Rows, high: float, room: Room) -> Opinions:
         lean=(tops[2] - tops[1] + offset)[:, :, 0].double(),
         weight=base,
     )
+
+
+def tamed(log_p: Tensor, delta: Tensor, high: float) -> Tensor:
+    """Lowers Δ where exp(log_p + high Δ) might overflow; returns by how much, (experts, rows, 1).
+
+    As log_p ≤ 0, and log_p + high Δ ≤ 0 once it is lowered, all that lies between is.
+    """
+    offset = delta.amax(2, keepdim=True)
+    wild = high * offset > STEEP
+    if not bool(wild.any()):
+        return offset.zero_()
+    far = torch.add(log_p, delta, alpha=high).amax(2, keepdim=True)
+    offset = torch.where(wild, far / high, 0.0)
+    delta.sub_(offset)
+    return offset
 
 
 def slopes(asked: Opinions, points: Sequence[float]) -> Slopes:
@@ -168,7 +185,9 @@ def looked_at(rows: Rows, expert: Tensor, alpha: Tensor, weight: Tensor) -> tupl
     ``expert`` and ``alpha`` (rows,): whose Δ and how much of it; ``weight`` is written over.
     """
     steps = torch.arange(len(expert), device=expert.device)
-    delta = rows.experts[expert, steps] - rows.base
+    only = len(expert) == 1
+    spoken = rows.experts[int(expert)] if only else rows.experts[expert, steps]
+    delta = spoken - rows.base
     fused = torch.addcmul(rows.large, delta, alpha[:, None].to(delta), out=weight[: len(expert)])
     top = fused.amax(1, keepdim=True)
     total = fused.sub_(top).exp_().sum(1).double()

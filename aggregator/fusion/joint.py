@@ -107,7 +107,7 @@ def within(alpha: Tensor, high: float) -> Tensor:
 def stand(field: Field, alpha: Tensor) -> Stand:
     """Residuals and their slopes at ``alpha`` (rows, experts)."""
     pull = alpha.to(field.delta)[:, None]
-    # No exponent is above 0: each lies between those at α = 0 and at the far ends of the experts.
+    # No exponent overflows: each lies between those at α = 0 and at the far ends of the experts.
     weight = torch.baddbmm(field.log_p[:, None], pull, field.delta)[:, 0].exp_()
     total = weight.sum(1).double()[:, None]
     drawn = field.delta * weight[:, None]
