@@ -17,8 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aggregator.fusion.masks import Rows
@@ -84,6 +87,8 @@ class Slopes:
     lean: Tensor
 
 
+Numbers: TypeAlias = NDArray[np.float64]
+
 STEEP = 60.0
 """Exponents up to here leave float32 a sum over any vocabulary."""
 
@@ -140,24 +145,26 @@ def slopes(asked: Opinions, points: Sequence[float]) -> Slopes:
     walks = [Walk(asked, delta, points) for delta in asked.delta]
     for walk in walks:
         walk.go()
-    return Slopes(
-        torch.stack([walk.value for walk in walks]),
-        torch.stack([walk.slope for walk in walks]),
-        torch.stack([walk.start for walk in walks]),
-        torch.stack([walk.mass.log() + asked.top for walk in walks]),
-        asked.lean,
+    columns = (
+        np.stack([getattr(walk, name) for walk in walks])
+        for name in ("value", "slope", "start", "mass")
     )
+    value, slope, start, mass = (torch.from_numpy(each).to(asked.lean) for each in columns)
+    return Slopes(value, slope, start, mass.log() + asked.top, asked.lean)
 
 
 class Walk:
-    """One expert's K and K', (rows, points) each, found point by point; K'(0) (rows,)."""
+    """One expert's K and K', (rows, points) each, found point by point; K'(0) (rows,).
+
+    In NumPy, which is quick with a few numbers: there are more steps here than passes over logits.
+    """
 
     def __init__(self, asked: Opinions, delta: Tensor, points: Sequence[float]) -> None:
         self.asked, self.delta, self.points = asked, delta, points
-        self.aims = torch.stack((asked.there.mean(0), asked.back.mean(0)))
-        self.mass, self.start = weighed(asked, delta, 0.0)
-        self.value = self.mass.new_full((len(self.mass), len(points)), torch.nan)
-        self.slope = torch.full_like(self.value, torch.nan)
+        self.aims = torch.stack((asked.there.mean(0), asked.back.mean(0))).cpu().numpy()
+        self.mass, self.start = self.weigh(0.0)
+        self.value = np.full((len(self.mass), len(points)), np.nan)
+        self.slope = np.full_like(self.value, np.nan)
 
     def go(self) -> None:
         """From the middle up, as long as a row is not past both aims; then down, likewise."""
@@ -171,12 +178,20 @@ class Walk:
     def look(self, index: int) -> tuple[bool, bool]:
         """Whether every row is past both aims at a point, and whether each is short of both."""
         alpha = self.points[index]
-        total, slope = weighed(self.asked, self.delta, alpha)
-        value = (total / self.mass).log_()
+        total, slope = self.weigh(alpha)
+        with np.errstate(divide="ignore"):
+            value = np.log(total / self.mass)
         self.value[:, index], self.slope[:, index] = value, slope
-        moved = torch.stack((alpha * slope - value, value - alpha * self.start))
-        least, most = (moved - self.aims).aminmax()
-        return bool(least > 0.0), bool(most < 0.0)
+        missed = (alpha * slope - value, value - alpha * self.start) - self.aims
+        return bool((missed > 0.0).all()), bool((missed < 0.0).all())
+
+    def weigh(self, alpha: float) -> tuple[Numbers, Numbers]:
+        """Σ exp(log_p + α Δ) over the vocabulary, and the mean of Δ under it: (rows,) each."""
+        weight = self.asked.weight
+        torch.add(self.asked.log_p, self.delta, alpha=alpha, out=weight).exp_()
+        total = weight.sum(1).cpu().numpy().astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a row without weight has no mean
+            return total, inner(weight, self.delta).cpu().numpy() / total
 
 
 def looked_at(rows: Rows, expert: Tensor, alpha: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -192,13 +207,6 @@ def looked_at(rows: Rows, expert: Tensor, alpha: Tensor, weight: Tensor) -> tupl
     top = fused.amax(1, keepdim=True)
     total = fused.sub_(top).exp_().sum(1).double()
     return total.log() + top[:, 0].double(), inner(fused, delta) / total
-
-
-def weighed(asked: Opinions, delta: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    """Σ exp(log_p + α Δ) over the vocabulary, and the mean of Δ under it: (rows,) float64 each."""
-    torch.add(asked.log_p, delta, alpha=alpha, out=asked.weight).exp_()
-    total = asked.weight.sum(1).double()
-    return total, inner(asked.weight, delta) / total
 
 
 def inner(one: Tensor, other: Tensor) -> Tensor:
