@@ -274,6 +274,19 @@ def test_alpha_is_traced_for_whoever_asks(
     assert [path.name for path in setting.traces.iterdir()] == ["mine.jsonl"]
 
 
+def test_a_request_that_is_long_away_comes_back_as_it_was(setting: Setting) -> None:
+    engine = RunnerV2(setting.config())
+    stays, goes = wanting("lawyer", 5), wanting("both", 6)
+    engine.add(stays)
+    engine.add(goes)
+    engine.step()
+    for _ in range(40):
+        engine.step(away=frozenset([id(goes)]))
+    assert [backbone.held for backbone in engine.fusion._rows._sidecar.backbones] == [2, 0]
+    goes.output.append(31)
+    check(setting, engine.step(), [stays, goes])
+
+
 def test_small_models_that_nobody_asks_for_do_not_run(
     setting: Setting, runner: type[RunnerV1] | type[RunnerV2]
 ) -> None:
@@ -293,9 +306,7 @@ def test_a_request_that_cannot_be_fused_is_refused_at_the_door(
     validate = VALIDATORS[version]
     validate(wanting("lawyer", 1).params)
     validate(wanting(None, 1).params)
-    with pytest.raises(
-        VLLMValidationError, match=r"'doctor' is not known.*has 'against'"
-    ):
+    with pytest.raises(VLLMValidationError, match=r"'doctor' is not known.*has 'against'"):
         validate(wanting("doctor", 1).params)
     with pytest.raises(VLLMValidationError, match="cannot be the name of a trace"):
         validate(wanting("lawyer", 1, fusion_trace="../up").params)
