@@ -61,7 +61,7 @@ EVENTS = st.lists(
     st.tuples(
         st.sampled_from(["come", "go", "step", "step", "cut"]),
         st.integers(0, 5),
-        st.integers(1, 30),
+        st.one_of(st.integers(1, 30), st.integers(150, 250)),
     ),
     max_size=25,
 )
