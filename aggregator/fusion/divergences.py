@@ -31,13 +31,39 @@ class Opinions:
     ``log_p`` (rows, V) is log P but for a constant; ``delta`` (experts, rows, V) is Δ but for one,
     chosen so that no exp(log_p + α Δ) overflows between 0 and the far end of the search.
     Divergences do not see constants.  ``there``, KL(Q_t ‖ Q), and ``back``, KL(Q ‖ Q_t), are in
-    nats: (experts, rows) float64.
+    nats: (experts, rows) float64.  ``weight`` (rows, V) is memory to be written over.
     """
 
     log_p: Tensor
     delta: Tensor
     there: Tensor
     back: Tensor
+    weight: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Memory that one part of a batch after the other is worked on in.
+
+    Fresh memory costs more than what is computed in it.  Opinions stay until the next are asked.
+    """
+
+    log_p: Tensor
+    log_q: Tensor
+    tuned: Tensor
+    delta: Tensor
+
+    @classmethod
+    def of(cls, rows: Rows) -> Room:
+        """Enough for these rows."""
+        like = [torch.empty(each.shape, device=each.device) for each in (rows.large, rows.experts)]
+        return cls(like[0], torch.empty_like(like[0]), like[1], torch.empty_like(like[1]))
+
+    def part(self, rows: int) -> Room:
+        """Enough for that many of its rows."""
+        return Room(
+            self.log_p[:rows], self.log_q[:rows], self.tuned[:, :rows], self.delta[:, :rows]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +78,16 @@ class Slopes:
     start: Tensor
 
 
-LOOK_UP = 4
-"""Points after which a search looks whether the rest can be left out."""
-
-
-def opinions(rows: Rows, high: float) -> Opinions:
+def opinions(rows: Rows, high: float, room: Room) -> Opinions:
     """Prepares a search from 0 to ``high``; every token must count (``masks.levelled``)."""
-    log_p = rows.large - rows.large.amax(1, keepdim=True)
-    log_q = rows.base - rows.base.amax(1, keepdim=True)
-    tuned = rows.experts - rows.experts.amax(2, keepdim=True)
-    delta = tuned - log_q
-    # log_p ≤ 0 and, after this, log_p + high Δ ≤ 0: hence all that lies between.
-    offset = torch.add(log_p, delta, alpha=high).amax(2, keepdim=True) / high
-    delta.sub_(offset)
+    room = room.part(len(rows.large))
+    log_p = torch.sub(rows.large, rows.large.amax(1, keepdim=True), out=room.log_p)
+    log_q = torch.sub(rows.base, rows.base.amax(1, keepdim=True), out=room.log_q)
+    tuned = torch.sub(rows.experts, rows.experts.amax(2, keepdim=True), out=room.tuned)
+    # log_p ≤ 0 and log_p + high Δ ≤ 0 once Δ is lowered by the offset: hence all between is, too.
+    far = torch.sub(tuned, log_q, out=room.delta).mul_(high).add_(log_p)
+    offset = far.amax(2, keepdim=True) / high
+    delta = torch.sub(tuned, log_q, out=room.delta).sub_(offset)
 
     base, tuned = log_q.exp_(), tuned.exp_()
     base_total, tuned_total = base.sum(1).double(), tuned.sum(2).double()
@@ -77,46 +100,63 @@ def opinions(rows: Rows, high: float) -> Opinions:
         delta=delta,
         there=(tuned_mean / tuned_total - gain).clamp_(min=0.0),
         back=(gain - base_mean).clamp_(min=0.0),
+        weight=base,
     )
 
 
 def slopes(asked: Opinions, points: Sequence[float]) -> Slopes:
-    """K and K' at rising ``points``, from the first on until both divergences are past their aims.
+    """K and K' at rising ``points``: those that the best α of some row may lie between.
 
-    What is aimed at are the means over the experts.  Where both are passed in all rows, every point
-    that follows is farther from them.
+    What is aimed at are the means over the experts.  The walk begins at α = 1, where the best
+    mostly is, and goes up until both divergences are past their aims in every row, then down until
+    both are short of them: beyond, every point is farther off.
     """
-    there, back = asked.there.mean(0), asked.back.mean(0)
-    found = [followed(asked.log_p, each, points, there, back) for each in asked.delta]
+    found = [followed(asked, delta, points) for delta in asked.delta]
     value, slope, start = (torch.stack(column) for column in zip(*found, strict=True))
     return Slopes(value, slope, start)
 
 
 def followed(
-    log_p: Tensor, delta: Tensor, points: Sequence[float], there: Tensor, back: Tensor
+    asked: Opinions, delta: Tensor, points: Sequence[float]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One expert's K and K' (rows, points), and K'(0) (rows,)."""
-    weight = torch.empty_like(log_p)
-    total, start = weighed(log_p, delta, 0.0, weight)
-    value = total.new_full((len(total), len(points)), torch.nan)
+    mass, start = weighed(asked, delta, 0.0)
+    there, back = asked.there.mean(0), asked.back.mean(0)
+    value = mass.new_full((len(mass), len(points)), torch.nan)
     slope = torch.full_like(value, torch.nan)
-    for index, point in enumerate(points):
-        mass, mean = (total, start) if point == 0.0 else weighed(log_p, delta, point, weight)
-        value[:, index], slope[:, index] = (mass / total).log_(), mean
-        if index % LOOK_UP == LOOK_UP - 1:
-            ahead, behind = point * mean - value[:, index], value[:, index] - point * start
-            if bool(((ahead > there) & (behind > back)).all()):
-                break
+
+    def sides(index: int) -> tuple[bool, bool]:
+        """Looks at a point: whether all rows are past both aims there, or short of both."""
+        total, mean = weighed(asked, delta, points[index])
+        height = (total / mass).log_()
+        value[:, index], slope[:, index] = height, mean
+        ahead = points[index] * mean - height - there
+        behind = height - points[index] * start - back
+        least, most = torch.stack((ahead, behind)).aminmax()
+        return bool(least > 0.0), bool(most < 0.0)
+
+    middle = min(range(len(points)), key=lambda index: abs(points[index] - 1.0))
+    past, short = sides(middle)
+    for index in range(middle + 1, len(points)):
+        if past:
+            break
+        past, _ = sides(index)
+    for index in range(middle - 1, -1, -1):
+        if short:
+            break
+        _, short = sides(index)
     return value, slope, start
 
 
-def weighed(log_p: Tensor, delta: Tensor, alpha: float, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Σ exp(log_p + α Δ) and the mean of Δ under it, (rows,) float64; writes over ``weight``."""
-    torch.add(log_p, delta, alpha=alpha, out=weight).exp_()
-    total = weight.sum(1).double()
-    return total, inner(weight, delta) / total
+def weighed(asked: Opinions, delta: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Σ exp(log_p + α Δ) over the vocabulary, and the mean of Δ under it: (rows,) float64 each."""
+    torch.add(asked.log_p, delta, alpha=alpha, out=asked.weight).exp_()
+    total = asked.weight.sum(1).double()
+    return total, inner(asked.weight, delta) / total
 
 
 def inner(one: Tensor, other: Tensor) -> Tensor:
     """Σ one · other over the vocabulary: (rows,) float64 of two (rows, V)."""
+    if len(one) == 1:
+        return torch.dot(one[0], other[0]).double()[None]
     return torch.bmm(one[:, None], other[:, :, None])[:, 0, 0].double()

@@ -7,7 +7,6 @@ distributions over the same tokens, and a grammar's mask on the large model's ho
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -39,12 +38,12 @@ class Rows:
         """Some of these rows by their indices, as copies."""
         return Rows(self.large[rows], self.base[rows], self.experts[:, rows])
 
-    def slices(self) -> Iterator[slice]:
+    def slices(self) -> list[slice]:
         """The rows in turn, as many at once as the device does well."""
         rows, size = self.large.shape
         room = CACHED if self.large.device.type == "cpu" else HELD // (len(self.experts) + 4)
         step = max(1, room // max(1, size))
-        return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+        return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
 def shared_rows(large: Tensor, base: Tensor | None, experts: Tensor) -> Rows:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from aggregator.fusion.divergences import Slopes
 
-ZOOMS, ACROSS = 3, 41
-"""How often a search closes in on the best of how many α: from two steps of 0.1 to 10⁻⁵."""
+ZOOMS, ACROSS = 2, 65
+"""How often a search closes in on the best of how many α: from two steps of 0.1 to 10⁻⁴."""
 
 
 @dataclass(frozen=True, slots=True)

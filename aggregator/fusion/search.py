@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from aggregator.fusion import grid, joint
-from aggregator.fusion.divergences import Slopes, opinions, slopes
+from aggregator.fusion.divergences import Room, Slopes, opinions, slopes
 from aggregator.fusion.masks import Rows, excluded, levelled
 from aggregator.fusion.modes import Dynamic
 from aggregator.fusion.refine import Aim, refined
@@ -23,13 +23,15 @@ from aggregator.fusion.refine import Aim, refined
 
 def search(rows: Rows, mode: Dynamic) -> Tensor:
     """α, (rows, experts)."""
-    parts = (levelled_part(rows, here) for here in rows.slices())
+    slices = rows.slices()
+    parts = (levelled_part(rows, here) for here in slices)
     if mode.solver == "grid":
         return torch.cat([grid.search(part, mode) for part in parts])
+    room = Room.of(rows.part(slices[0]))
     if mode.solver == "joint" and len(rows.experts) > 1:
-        return torch.cat([together(part, mode) for part in parts])
+        return torch.cat([together(part, mode, room) for part in parts])
     # The vocabulary is passed over part by part, which fits a cache; the rest is done once for all.
-    found, aims = zip(*(asked(part, mode) for part in parts), strict=True)
+    found, aims = zip(*(asked(part, mode, room) for part in parts), strict=True)
     return alone(joined(found), Aim(*map(torch.cat, zip(*aims, strict=True))), mode)
 
 
@@ -40,9 +42,9 @@ def levelled_part(rows: Rows, here: slice) -> Rows:
     return part if hidden is None else levelled(part, hidden)
 
 
-def asked(rows: Rows, mode: Dynamic) -> tuple[Slopes, tuple[Tensor, Tensor]]:
+def asked(rows: Rows, mode: Dynamic, room: Room) -> tuple[Slopes, tuple[Tensor, Tensor]]:
     """What a search of some rows goes by: K at the grid's points, and the two aims (rows,)."""
-    known = opinions(rows, mode.high)
+    known = opinions(rows, mode.high, room)
     return slopes(known, mode.grid), (known.there.mean(0), known.back.mean(0))
 
 
@@ -62,9 +64,9 @@ def alone(found: Slopes, aim: Aim, mode: Dynamic) -> Tensor:
     return torch.zeros_like(alpha).scatter_(0, best, alpha.gather(0, best)).T
 
 
-def together(rows: Rows, mode: Dynamic) -> Tensor:
+def together(rows: Rows, mode: Dynamic, room: Room) -> Tensor:
     """α (rows, experts) with every expert pulling."""
-    known = opinions(rows, mode.high)
+    known = opinions(rows, mode.high, room)
     aim = Aim(known.there.mean(0), known.back.mean(0))
     single = alone(slopes(known, mode.grid), aim, mode)
     return joint.solved(known, aim, single, mode.high)
