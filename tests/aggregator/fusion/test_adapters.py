@@ -173,7 +173,7 @@ def test_every_row_is_fused_as_if_it_were_alone(
     engine = runner(setting.config())
 
     @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.lists(EVENT, max_size=40), st.integers(0, 99))
+    @given(st.lists(EVENT, min_size=8, max_size=40), st.integers(0, 99))
     def run(events: list[tuple[str, int]], seed: int) -> None:
         running: list[Request] = []
         try:

@@ -63,6 +63,7 @@ EVENTS = st.lists(
         st.integers(0, 5),
         st.one_of(st.integers(1, 30), st.integers(150, 250)),
     ),
+    min_size=6,
     max_size=25,
 )
 
