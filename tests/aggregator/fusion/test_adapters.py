@@ -287,6 +287,15 @@ def test_a_request_that_is_long_away_comes_back_as_it_was(setting: Setting) -> N
     check(setting, engine.step(), [stays, goes])
 
 
+def test_a_prompt_that_is_not_read_to_its_end_is_not_read_by_small_models(setting: Setting) -> None:
+    engine = RunnerV2(setting.config())
+    request = wanting("both", 6)
+    engine.add(request)
+    engine.step(frozenset([id(request)]))
+    assert not any(backbone.held for backbone in engine.fusion._rows._sidecar.backbones)
+    check(setting, engine.step(), [request])
+
+
 def test_small_models_that_nobody_asks_for_do_not_run(
     setting: Setting, runner: type[RunnerV1] | type[RunnerV2]
 ) -> None:
