@@ -17,8 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aggregator.fusion.masks import Rows
@@ -31,13 +34,16 @@ class Opinions:
     ``log_p`` (rows, V) is log P but for a constant; ``delta`` (experts, rows, V) is Δ but for one,
     chosen so that no exp(log_p + α Δ) overflows between 0 and the far end of the search.
     Divergences do not see constants.  ``there``, KL(Q_t ‖ Q), and ``back``, KL(Q ‖ Q_t), are in
-    nats: (experts, rows) float64.  ``weight`` (rows, V) is memory to be written over.
+    nats: (experts, rows) float64.  The constants: ``top`` (rows,) was taken from the large model's
+    logits, ``lean`` (experts, rows) from Δ.  ``weight`` (rows, V) is memory to be written over.
     """
 
     log_p: Tensor
     delta: Tensor
     there: Tensor
     back: Tensor
+    top: Tensor
+    lean: Tensor
     weight: Tensor
 
 
@@ -70,24 +76,32 @@ class Room:
 class Slopes:
     """K and K' of each expert, (experts, rows, points) float64, and K'(0), (experts, rows).
 
-    A point that no best α can lie at has not been looked at, and holds NaN.
+    A point that no best α can lie at has not been looked at, and holds NaN.  They are those of
+    logits and Δ lowered by ``level`` and ``lean``, (experts, rows).
     """
 
     value: Tensor
     slope: Tensor
     start: Tensor
+    level: Tensor
+    lean: Tensor
+
+
+Numbers: TypeAlias = NDArray[np.float64]
+
+STEEP = 60.0
+"""Exponents up to here leave float32 a sum over any vocabulary."""
 
 
 def opinions(rows: Rows, high: float, room: Room) -> Opinions:
     """Prepares a search from 0 to ``high``; every token must count (``masks.levelled``)."""
     room = room.part(len(rows.large))
-    log_p = torch.sub(rows.large, rows.large.amax(1, keepdim=True), out=room.log_p)
-    log_q = torch.sub(rows.base, rows.base.amax(1, keepdim=True), out=room.log_q)
-    tuned = torch.sub(rows.experts, rows.experts.amax(2, keepdim=True), out=room.tuned)
-    # log_p ≤ 0 and log_p + high Δ ≤ 0 once Δ is lowered by the offset: hence all between is, too.
-    far = torch.sub(tuned, log_q, out=room.delta).mul_(high).add_(log_p)
-    offset = far.amax(2, keepdim=True) / high
-    delta = torch.sub(tuned, log_q, out=room.delta).sub_(offset)
+    tops = [each.amax(-1, keepdim=True) for each in (rows.large, rows.base, rows.experts)]
+    log_p = torch.sub(rows.large, tops[0], out=room.log_p)
+    log_q = torch.sub(rows.base, tops[1], out=room.log_q)
+    tuned = torch.sub(rows.experts, tops[2], out=room.tuned)
+    delta = torch.sub(tuned, log_q, out=room.delta)
+    offset = tamed(log_p, delta, high)
 
     base, tuned = log_q.exp_(), tuned.exp_()
     base_total, tuned_total = base.sum(1).double(), tuned.sum(2).double()
@@ -100,8 +114,25 @@ def opinions(rows: Rows, high: float, room: Room) -> Opinions:
         delta=delta,
         there=(tuned_mean / tuned_total - gain).clamp_(min=0.0),
         back=(gain - base_mean).clamp_(min=0.0),
+        top=tops[0][:, 0].double(),
+        lean=(tops[2] - tops[1] + offset)[:, :, 0].double(),
         weight=base,
     )
+
+
+def tamed(log_p: Tensor, delta: Tensor, high: float) -> Tensor:
+    """Lowers Δ where exp(log_p + high Δ) might overflow; returns by how much, (experts, rows, 1).
+
+    As log_p ≤ 0, and log_p + high Δ ≤ 0 once it is lowered, all that lies between is.
+    """
+    offset = delta.amax(2, keepdim=True)
+    wild = high * offset > STEEP
+    if not bool(wild.any()):
+        return offset.zero_()
+    far = torch.add(log_p, delta, alpha=high).amax(2, keepdim=True)
+    offset = torch.where(wild, far / high, 0.0)
+    delta.sub_(offset)
+    return offset
 
 
 def slopes(asked: Opinions, points: Sequence[float]) -> Slopes:
@@ -111,48 +142,71 @@ def slopes(asked: Opinions, points: Sequence[float]) -> Slopes:
     mostly is, and goes up until both divergences are past their aims in every row, then down until
     both are short of them: beyond, every point is farther off.
     """
-    found = [followed(asked, delta, points) for delta in asked.delta]
-    value, slope, start = (torch.stack(column) for column in zip(*found, strict=True))
-    return Slopes(value, slope, start)
+    walks = [Walk(asked, delta, points) for delta in asked.delta]
+    for walk in walks:
+        walk.go()
+    columns = (
+        np.stack([getattr(walk, name) for walk in walks])
+        for name in ("value", "slope", "start", "mass")
+    )
+    value, slope, start, mass = (torch.from_numpy(each).to(asked.lean) for each in columns)
+    return Slopes(value, slope, start, mass.log() + asked.top, asked.lean)
 
 
-def followed(
-    asked: Opinions, delta: Tensor, points: Sequence[float]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """One expert's K and K' (rows, points), and K'(0) (rows,)."""
-    mass, start = weighed(asked, delta, 0.0)
-    there, back = asked.there.mean(0), asked.back.mean(0)
-    value = mass.new_full((len(mass), len(points)), torch.nan)
-    slope = torch.full_like(value, torch.nan)
+class Walk:
+    """One expert's K and K', (rows, points) each, found point by point; K'(0) (rows,).
 
-    def sides(index: int) -> tuple[bool, bool]:
-        """Looks at a point: whether all rows are past both aims there, or short of both."""
-        total, mean = weighed(asked, delta, points[index])
-        height = (total / mass).log_()
-        value[:, index], slope[:, index] = height, mean
-        ahead = points[index] * mean - height - there
-        behind = height - points[index] * start - back
-        least, most = torch.stack((ahead, behind)).aminmax()
-        return bool(least > 0.0), bool(most < 0.0)
+    In NumPy, which is quick with a few numbers: there are more steps here than passes over logits.
+    """
 
-    middle = min(range(len(points)), key=lambda index: abs(points[index] - 1.0))
-    past, short = sides(middle)
-    for index in range(middle + 1, len(points)):
-        if past:
-            break
-        past, _ = sides(index)
-    for index in range(middle - 1, -1, -1):
-        if short:
-            break
-        _, short = sides(index)
-    return value, slope, start
+    def __init__(self, asked: Opinions, delta: Tensor, points: Sequence[float]) -> None:
+        self.asked, self.delta, self.points = asked, delta, points
+        self.aims = torch.stack((asked.there.mean(0), asked.back.mean(0))).cpu().numpy()
+        self.mass, self.start = self.weigh(0.0)
+        self.value = np.full((len(self.mass), len(points)), np.nan)
+        self.slope = np.full_like(self.value, np.nan)
+
+    def go(self) -> None:
+        """From the middle up, as long as a row is not past both aims; then down, likewise."""
+        middle = min(range(len(self.points)), key=lambda index: abs(self.points[index] - 1.0))
+        past, short = self.look(middle)
+        for index in range(middle + 1, len(self.points)):
+            past = past or self.look(index)[0]
+        for index in range(middle - 1, -1, -1):
+            short = short or self.look(index)[1]
+
+    def look(self, index: int) -> tuple[bool, bool]:
+        """Whether every row is past both aims at a point, and whether each is short of both."""
+        alpha = self.points[index]
+        total, slope = self.weigh(alpha)
+        with np.errstate(divide="ignore"):
+            value = np.log(total / self.mass)
+        self.value[:, index], self.slope[:, index] = value, slope
+        missed = (alpha * slope - value, value - alpha * self.start) - self.aims
+        return bool((missed > 0.0).all()), bool((missed < 0.0).all())
+
+    def weigh(self, alpha: float) -> tuple[Numbers, Numbers]:
+        """Σ exp(log_p + α Δ) over the vocabulary, and the mean of Δ under it: (rows,) each."""
+        weight = self.asked.weight
+        torch.add(self.asked.log_p, self.delta, alpha=alpha, out=weight).exp_()
+        total = weight.sum(1).cpu().numpy().astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a row without weight has no mean
+            return total, inner(weight, self.delta).cpu().numpy() / total
 
 
-def weighed(asked: Opinions, delta: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    """Σ exp(log_p + α Δ) over the vocabulary, and the mean of Δ under it: (rows,) float64 each."""
-    torch.add(asked.log_p, delta, alpha=alpha, out=asked.weight).exp_()
-    total = asked.weight.sum(1).double()
-    return total, inner(asked.weight, delta) / total
+def looked_at(rows: Rows, expert: Tensor, alpha: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """log Σ exp(z_L + α Δ) and the mean of Δ there, (rows,) float64; nothing is taken from either.
+
+    ``expert`` and ``alpha`` (rows,): whose Δ and how much of it; ``weight`` is written over.
+    """
+    steps = torch.arange(len(expert), device=expert.device)
+    only = len(expert) == 1
+    spoken = rows.experts[int(expert)] if only else rows.experts[expert, steps]
+    delta = spoken - rows.base
+    fused = torch.addcmul(rows.large, delta, alpha[:, None].to(delta), out=weight[: len(expert)])
+    top = fused.amax(1, keepdim=True)
+    total = fused.sub_(top).exp_().sum(1).double()
+    return total.log() + top[:, 0].double(), inner(fused, delta) / total
 
 
 def inner(one: Tensor, other: Tensor) -> Tensor:

@@ -26,6 +26,9 @@ STEPS = 12
 CLOSE = 1e-9
 """An objective (nats²) so small that no step is worth it."""
 
+EQUAL = 1e-6
+"""Objectives (nats²) that differ by less are as good as each other: rounding decides nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stand:
@@ -55,7 +58,7 @@ def solved(known: Opinions, aim: Aim, single: Tensor, high: float) -> Tensor:
     start = (delta @ weight[:, :, None])[:, :, 0].double() / total[:, None]
     field = Field(known.log_p, delta, total, start, aim)
     alpha, left = descended(field, torch.full_like(single, 0.5 * high / single.shape[1]), high)
-    worse = left > stand(field, single).value
+    worse = left > stand(field, single).value + EQUAL
     return torch.where(worse[:, None], single, alpha)
 
 
@@ -104,7 +107,7 @@ def within(alpha: Tensor, high: float) -> Tensor:
 def stand(field: Field, alpha: Tensor) -> Stand:
     """Residuals and their slopes at ``alpha`` (rows, experts)."""
     pull = alpha.to(field.delta)[:, None]
-    # No exponent is above 0: each lies between those at α = 0 and at the far ends of the experts.
+    # No exponent overflows: each lies between those at α = 0 and at the far ends of the experts.
     weight = torch.baddbmm(field.log_p[:, None], pull, field.delta)[:, 0].exp_()
     total = weight.sum(1).double()[:, None]
     drawn = field.delta * weight[:, None]

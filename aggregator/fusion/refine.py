@@ -28,25 +28,24 @@ class Aim:
 
 
 def refined(found: Slopes, aim: Aim, grid: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """The best α between the ends of ``grid`` and the distance √F it leaves, (experts, rows) each.
-
-    Never taken if it is farther than the best point of the grid.
-    """
+    """The best α beside the best point of ``grid``, and √F there: (experts, rows) each."""
     points = found.value.new_tensor(grid)
-    first = distance(points, found.value, found.slope, found.start, aim)
-    least, best = first.min(2)
+    best = coarse(found, aim, points).argmin(2)
     low = points[(best - 1).clamp(min=0)]
     high = points[(best + 1).clamp(max=len(points) - 1)]
-    alpha, left = points[best], least
     for _ in range(ZOOMS):
         tried = low[..., None] + (high - low)[..., None] * torch.linspace(0.0, 1.0, ACROSS).to(low)
         value, slope = between(points, found, tried)
-        near, at = distance(tried, value, slope, found.start, aim).min(2)
+        left, at = distance(tried, value, slope, found.start, aim).min(2)
         step = (high - low) / (ACROSS - 1)
-        middle = tried.gather(2, at[..., None])[..., 0]
-        alpha, left = torch.where(near < left, middle, alpha), torch.minimum(near, left)
-        low, high = torch.maximum(low, middle - step), torch.minimum(high, middle + step)
+        alpha = tried.gather(2, at[..., None])[..., 0]
+        low, high = torch.maximum(low, alpha - step), torch.minimum(high, alpha + step)
     return alpha, left
+
+
+def coarse(found: Slopes, aim: Aim, points: Tensor) -> Tensor:
+    """√F at the points of the grid: (experts, rows, points)."""
+    return distance(points, found.value, found.slope, found.start, aim)
 
 
 def distance(alpha: Tensor, value: Tensor, slope: Tensor, start: Tensor, aim: Aim) -> Tensor:
