@@ -117,7 +117,8 @@ class Backbone:
     def _seat(self, feeds: Sequence[Feed]) -> None:
         """Gives every feed a slot, which has room for it and holds its prefix if that is known."""
         slots = [self._table.take(_key(feed)) for feed in feeds]
-        self._cache.fit(len(self._table), max(self._stop(feed) for feed in feeds))
+        longest = max(self._table.longest, *(self._stop(feed) for feed in feeds))
+        self._cache.fit(len(self._table), longest)
         for slot, feed in zip(slots, feeds, strict=True):
             if slot.filled == 0 and (known := self._prefixes.get(feed.small)) is not None:
                 self._cache.paste(slot.index, known)
@@ -142,25 +143,35 @@ class Backbone:
         self, batch: Sequence[Stretch], feeds: Sequence[Feed], ends: Sequence[int], tokens: Tokens
     ) -> Tensor:
         """One pass over ``batch``, whose rows are ``feeds``; the logits of the rows ``ends``."""
-        device, length = self._weights.device, max(stretch.stop for stretch in batch)
-        slots = [stretch.slot for stretch in batch]
-        width = max(stretch.width for stretch in batch)
-        bounds = torch.tensor([[s.start, s.stop] for s in batch], device=device)
-        at = bounds[:, 1:] + torch.arange(-width, 0, device=device)
-        at = at.where(at >= bounds[:, :1], length)  # padding: written where nobody looks
-        whole = slots == list(range(len(slots)))
-        self._cache.now = Pass(torch.tensor(slots, device=device), at, length, whole)
+        length = max(stretch.stop for stretch in batch)
+        at = self._positions(batch, length)
+        self._cache.now = self._pass(batch, at, length)
         logits = self._weights.logits(
             self._tokens(batch, feeds, tokens),
             positions=at.clamp_max(length - 1),
             mask=self._masks.of(at, length, self._weights.dtype),
             cache=self._cache,
             adapters=self._adapter_rows(feeds),
-            rows=torch.tensor(ends or [0], device=device),
+            rows=self._numbers(ends or [0]),
         )
         for stretch, feed in zip(batch, feeds, strict=True):
             self._filled(stretch, feed)
         return logits
+
+    def _positions(self, batch: Sequence[Stretch], length: int) -> Tensor:
+        """(rows, widest) int64, right-aligned; padding stands at ``length``, where nobody looks."""
+        bounds = self._numbers([[stretch.start, stretch.stop] for stretch in batch])
+        width = max(stretch.width for stretch in batch)
+        at = bounds[:, 1:] + torch.arange(-width, 0, device=bounds.device)
+        return at.where(at >= bounds[:, :1], length)
+
+    def _pass(self, batch: Sequence[Stretch], at: Tensor, length: int) -> Pass:
+        slots = [stretch.slot for stretch in batch]
+        whole = slots == list(range(len(slots)))
+        return Pass(self._numbers(slots), at, length, whole)
+
+    def _numbers(self, numbers: Sequence[object]) -> Tensor:
+        return torch.tensor(numbers, dtype=torch.int64, device=self._weights.device)
 
     def _tokens(self, batch: Sequence[Stretch], feeds: Sequence[Feed], tokens: Tokens) -> Tensor:
         """(rows, widest) int64, right-aligned, prefixes included."""
@@ -182,9 +193,7 @@ class Backbone:
         for row, feed in enumerate(feeds):
             if (adapter := self._variants[feed.small].adapter) is not None:
                 rows.setdefault(adapter, []).append(row)
-        return {
-            name: torch.tensor(which, device=self._weights.device) for name, which in rows.items()
-        }
+        return {name: self._numbers(which) for name, which in rows.items()}
 
 
 def _key(feed: Feed) -> Key:

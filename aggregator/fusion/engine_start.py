@@ -6,21 +6,20 @@ the engine then does not come up.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoTokenizer
-from transformers.utils import cached_file
 
 from aggregator.fusion import admission
 from aggregator.fusion.backbone import Backbone, Variant
 from aggregator.fusion.configuration import FusionConfiguration, SmallModel
+from aggregator.fusion.parts import check_files
 from aggregator.fusion.proof import prove
 from aggregator.fusion.rows import FusedRows
 from aggregator.fusion.sidecar import Sidecar
 from aggregator.fusion.trace import TraceFolder
-from aggregator.fusion.vocabulary import Vocabulary, read, refuse_differences
+from aggregator.fusion.vocabulary import Vocabulary
 from aggregator.fusion.weights import Weights
 from coterie.errors import ConfigurationError
 
@@ -29,9 +28,8 @@ def fused_rows(vllm_config: Any, device: torch.device) -> FusedRows:
     """What an engine with this configuration needs to fuse.  Raises ConfigurationError."""
     configuration = FusionConfiguration.of_additional_config(vllm_config.additional_config)
     check_engine(vllm_config)
-    check_folders(configuration)
     model, scheduler = vllm_config.model_config, vllm_config.scheduler_config
-    large = read(_tokenizer_folder("the large model", model.tokenizer))
+    large = check_files(configuration, model.tokenizer)
     sidecar = load_sidecar(
         configuration,
         device,
@@ -54,21 +52,6 @@ def check_engine(vllm_config: Any) -> None:
         raise ConfigurationError(
             "prompts given as embeddings have no tokens that small models could read; leave out"
             " --enable-prompt-embeds"
-        )
-
-
-def check_folders(configuration: FusionConfiguration) -> None:
-    """Refuses small models whose folders are not there, all named at once."""
-    missing = [
-        f"{name!r}: {folder}"
-        for name in configuration.used()
-        for folder in _folders(configuration.small[name])
-        if not Path(folder).is_dir()
-    ]
-    if missing:
-        raise ConfigurationError(
-            f"small models without their folders: {'; '.join(missing)}; correct the paths, which"
-            " the engine sees from its own working directory"
         )
 
 
@@ -104,7 +87,6 @@ def _backbone(
 ) -> Backbone:
     small = configuration.small[names[0]]
     owner = f"small model {names[0]!r}"
-    refuse_differences(large, read(_tokenizer_folder(owner, small.model)))
     weights = Weights.load(small, device)
     _check_numbers(owner, weights, large)
     prove(weights, owner)
@@ -146,25 +128,6 @@ def _check_length(name: str, weights: Weights, max_length: int, prefix: int) -> 
             f"small model {name!r} reads {limit} tokens at most, but requests may have {max_length}"
             f" and its prompt has {prefix}: give --max-model-len {limit - prefix} or less"
         )
-
-
-def _tokenizer_folder(owner: str, model: str) -> Path:
-    """Where the tokenizer of a folder, or of a name on the hub, lies on this machine."""
-    if Path(model).is_dir():
-        return Path(model)
-    try:
-        return Path(str(cached_file(model, "tokenizer.json"))).parent
-    except OSError as error:
-        raise ConfigurationError(
-            f"{owner}, {model!r}, has no tokenizer.json that could be had ({error}); vocabularies"
-            " must be compared, so put it beside the weights"
-        ) from None
-
-
-def _folders(small: SmallModel) -> list[str]:
-    """What of it must be on this machine: a model may be a name on the hub instead."""
-    local = small.model.startswith(("/", ".", "~"))
-    return ([small.model] if local else []) + ([small.adapter] if small.adapter else [])
 
 
 def _traces(configuration: FusionConfiguration, vllm_config: Any) -> TraceFolder | None:

@@ -53,6 +53,11 @@ class SlotTable(Generic[K]):
     def __getitem__(self, key: K) -> Slot:
         return self._slots[key]
 
+    @property
+    def longest(self) -> int:
+        """The most positions that are right in any slot."""
+        return max((slot.filled for slot in self._slots.values()), default=0)
+
     def take(self, key: K) -> Slot:
         """The slot of ``key``, a new and empty one if it had none."""
         if (slot := self._slots.get(key)) is not None:

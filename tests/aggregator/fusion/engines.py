@@ -166,9 +166,12 @@ class RunnerV2:
         tokens = request.prompt + request.output
         self.states.all_token_ids.gpu[slot, : len(tokens)] = torch.tensor(tokens)
 
-    def step(self, reading: frozenset[int] = frozenset()) -> dict[int, Tensor]:
+    def step(
+        self, reading: frozenset[int] = frozenset(), *, away: frozenset[int] = frozenset()
+    ) -> dict[int, Tensor]:
+        """Those ``away`` have a slot, but are not scheduled."""
         self.fusion.apply_staged_writes()
-        batch = list(self.slots.values())
+        batch = [pair for key, pair in self.slots.items() if key not in away]
         if not batch:
             return {}
         self.rng.shuffle(batch)

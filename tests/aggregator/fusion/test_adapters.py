@@ -173,7 +173,7 @@ def test_every_row_is_fused_as_if_it_were_alone(
     engine = runner(setting.config())
 
     @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.lists(EVENT, max_size=40), st.integers(0, 99))
+    @given(st.lists(EVENT, min_size=8, max_size=40), st.integers(0, 99))
     def run(events: list[tuple[str, int]], seed: int) -> None:
         running: list[Request] = []
         try:
@@ -272,6 +272,28 @@ def test_alpha_is_traced_for_whoever_asks(
     for line, (law, other) in zip(lines, alphas, strict=True):
         assert line["alpha"] == pytest.approx({"law": law, "other": other}, abs=1e-4)
     assert [path.name for path in setting.traces.iterdir()] == ["mine.jsonl"]
+
+
+def test_a_request_that_is_long_away_comes_back_as_it_was(setting: Setting) -> None:
+    engine = RunnerV2(setting.config())
+    stays, goes = wanting("lawyer", 5), wanting("both", 6)
+    engine.add(stays)
+    engine.add(goes)
+    engine.step()
+    for _ in range(40):
+        engine.step(away=frozenset([id(goes)]))
+    assert [backbone.held for backbone in engine.fusion._rows._sidecar.backbones] == [2, 0]
+    goes.output.append(31)
+    check(setting, engine.step(), [stays, goes])
+
+
+def test_a_prompt_that_is_not_read_to_its_end_is_not_read_by_small_models(setting: Setting) -> None:
+    engine = RunnerV2(setting.config())
+    request = wanting("both", 6)
+    engine.add(request)
+    engine.step(frozenset([id(request)]))
+    assert not any(backbone.held for backbone in engine.fusion._rows._sidecar.backbones)
+    check(setting, engine.step(), [request])
 
 
 def test_small_models_that_nobody_asks_for_do_not_run(

@@ -61,8 +61,9 @@ EVENTS = st.lists(
     st.tuples(
         st.sampled_from(["come", "go", "step", "step", "cut"]),
         st.integers(0, 5),
-        st.integers(1, 30),
+        st.one_of(st.integers(1, 30), st.integers(150, 250)),
     ),
+    min_size=6,
     max_size=25,
 )
 
@@ -161,17 +162,27 @@ def test_a_prompt_of_its_own_is_read_once_for_all_requests(tmp_path: Path) -> No
 def test_memory_is_bounded_and_given_back(tmp_path: Path) -> None:
     trial = Trial(tmp_path, "qwen2", slots=4)
     position = 2 * 2 * 2 * 8 * 4  # layers, keys and values, heads, size, bytes
-    trial.tokens = {key: [key] * 290 for key in range(4)}
+    trial.tokens = {key: [key] * (20 if key == 3 else 290) for key in range(4)}
     trial.check([(key, "plain") for key in trial.tokens])
     full = trial.backbone.cache_bytes
     assert full <= 4 * 304 * position
-    for key in (0, 2, 3):
+    for key in range(3):
         trial.backbone.forget(key)
-    trial.tokens = {1: [1] * 20}
-    trial.check([(1, "plain")])
+    trial.check([(3, "plain")])
     assert trial.backbone.cache_bytes < full / 4
-    trial.backbone.forget(1)
+    trial.backbone.forget(3)
     assert trial.backbone.cache_bytes == 0
+
+
+def test_a_long_row_that_rests_is_kept_while_short_ones_go_on(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "qwen2", slots=4)
+    trial.tokens = {0: [(i * i) % 90 for i in range(290)], 1: [5, 6, 7]}
+    trial.check([(0, "plain")])
+    trial.check([(1, "plain")])
+    trial.tokens[0].append(8)
+    shapes = passes_of(trial)
+    trial.check([(0, "plain"), (1, "plain")])
+    assert shapes == [(2, 1)]
 
 
 def test_both_kinds_of_tokens_are_read_alike() -> None:
