@@ -1,4 +1,4 @@
-"""`coterie gpu-check`: sleep, wake and adapters on this machine's GPU, with a report."""
+"""`coterie gpu-check`: sleep, adapters and fusion on this machine's GPU, with a report."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def gpu_check(
         Path | None, typer.Option(help="Write the report: Markdown for .md, else JSON.")
     ] = None,
 ) -> None:
-    """Try sleep, wake and adapters at run time on a real GPU; exits with 2 where there is none."""
+    """Try sleep, adapters at run time, fusion on a real GPU; exits with 2 where there is none."""
     settings = the_settings()
     if settings.gpu == "0" or (settings.gpu == "auto" and find_gpu() is None):
         show.errors.print("this machine has no GPU that vLLM can sleep on: nothing was checked")
@@ -57,9 +57,10 @@ async def _run(settings: Settings, model: str, adapter: str | None, memory: floa
     from orchestrator.engines.node import open_node
 
     settings = settings.model_copy(update={"gpu": "1", "engine_slots": None})
-    async with open_node(settings, home=settings.home / "gpu-check") as node:
+    home = settings.home / "gpu-check"
+    async with open_node(settings, home=home) as node:
         arguments: dict[str, str | int | float | bool] = {"gpu_memory_utilization": memory}
-        check = Check(node, model, adapter, arguments, memory_mib=used_mib)
+        check = Check(node, model, home, adapter, arguments, memory_mib=used_mib)
         findings = await check.run()
     python = str(settings.vllm_python or sys.executable)
     return Report(

@@ -1,4 +1,4 @@
-"""Tries on a real GPU what can only be imitated elsewhere: sleep, wake, adapters at run time.
+"""Tries on a real GPU what can only be imitated elsewhere: sleep, adapters at run time, fusion.
 
 It works through the same residency that workers use, so that what passes is what they do.
 """
@@ -8,16 +8,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 
 from coterie.errors import CoterieError
-from coterie.types import Expert, ExpertKind, Question, Sampling
+from coterie.types import JSON, Expert, ExpertKind, FusionSpec, Question, Sampling, SmallModel
+from orchestrator.engines.alpha_traces import AlphaTraces, trace_id, traces_folder
 from orchestrator.engines.residency import NodeResidency
+from orchestrator.engines.wire import TRACE
 from orchestrator.scheduling.residency import Tier
 
 BASE = "gpu-check"
 ADAPTER = "gpu-check-adapter"
+STILL, LIFTED = "gpu-check-still", "gpu-check-lifted"
+SPOKEN_TO = "Answer every question in French, in capital letters only.\n\n"
 QUESTIONS = (
     "What is the capital of France?",
     "Name three prime numbers above ten.",
@@ -51,11 +56,13 @@ class Check:
     """The checks of one base model, in order; what was found is in ``findings``.
 
     ``adapter`` is the folder of a LoRA adapter for the model, None to skip what needs one.
-    ``timer`` gives seconds, ``memory_mib`` the GPU memory in use, None where nobody can say.
+    ``home`` is the node's folder, where traces of fused answers are.  ``timer`` gives seconds,
+    ``memory_mib`` the GPU memory in use, None where nobody can say.
     """
 
     residency: NodeResidency
     model: str
+    home: Path
     adapter: str | None = None
     engine_args: dict[str, str | int | float | bool] = field(default_factory=dict)
     timer: Callable[[], float] = time.monotonic
@@ -70,8 +77,7 @@ class Check:
                 await self._check(f"sleep and wake, level {_level(level)}", self._nap(level))
             await self._check("a sleep waits for running answers", self._sleep_while_busy())
             await self._adapters()
-        skipped = "not built yet"
-        self.findings.append(Finding("fusion on the v2 runner", Outcome.SKIPPED, skipped))
+            await self._check("fusion", self._fuse())
         return self.findings
 
     async def _check(self, name: str, work: Awaitable[str]) -> None:
@@ -135,15 +141,49 @@ class Check:
         _demand(before == after, f"it said {before!r} before and {after!r} after")
         return "it answers as before"
 
+    async def _fuse(self) -> str:
+        """The model is its own small base; the small expert is it again, spoken to before."""
+        plain = await self._answers(BASE)
+        await self.residency.sync([self._base(), self._fused(STILL, 0.0), self._fused(LIFTED, 1.0)])
+        await self.residency.move(BASE, Tier.AWAKE)
+        _demand(await self._answers(BASE) == plain, "unfused answers are others beside fusion")
+        still, lifted = await self._answers(STILL), await self._answers(LIFTED)
+        steps = self._steps(STILL) + self._steps(LIFTED)
+        _demand(still == plain, f"with α = 0 it said {still!r}, without fusion {plain!r}")
+        _demand(lifted != plain, "with α = 1 it answers as without fusion")
+        by = self.residency.fleet.processes[BASE].processor
+        return f"α = 0 changes nothing, α = 1 does; {steps} steps traced, by {by}"
+
+    def _fused(self, name: str, alpha: float) -> Expert:
+        base = SmallModel(self.model, name="base")
+        lifted = SmallModel(self.model, prompt=SPOKEN_TO, name="spoken-to")
+        mode: dict[str, JSON] = {"kind": "static", "alpha": alpha}
+        return Expert(name, ExpertKind.FUSION, "", fusion=FusionSpec(BASE, base, (lifted,), mode))
+
+    def _steps(self, expert: str) -> int:
+        """How many steps of the expert's answers were traced, which must have its α."""
+        wanted = 0.0 if expert == STILL else 1.0
+        found = AlphaTraces(traces_folder(self.home)).take(_request_of(expert))
+        _demand(bool(found), f"no step of {expert!r} was traced: its processor did not run")
+        for trace in found:
+            _demand(not trace.problem, trace.problem)
+            for step in trace.steps:
+                _demand(step == {"spoken-to": wanted}, f"a step of {expert!r} has the α {step!r}")
+        return sum(len(trace.steps) + trace.left_out for trace in found)
+
     def _base(self) -> Expert:
         arguments = {"max_loras": 2, **self.engine_args} if self.adapter else self.engine_args
         return Expert(BASE, ExpertKind.VLLM, self.model, engine_args=arguments)
 
     async def _answers(self, expert: str) -> list[str]:
         """One at a time: what shares a batch may change a logit's last bit, and so a word."""
-        engine = self.residency.engine(expert)
-        asked = [await engine.complete(Question.of(text), _GREEDY) for text in QUESTIONS]
-        return [completion.text for completion in asked]
+        engine, greedy = self.residency.engine(expert), _GREEDY
+        found = []
+        for text in QUESTIONS:
+            if expert in (STILL, LIFTED):
+                greedy = replace(_GREEDY, extra={TRACE: trace_id(_request_of(expert), expert)})
+            found.append((await engine.complete(Question.of(text), greedy)).text)
+        return found
 
     async def _timed(self, tier: Tier) -> float:
         started_s = self.timer()
@@ -153,6 +193,11 @@ class Check:
     def _memory(self) -> str:
         used = self.memory_mib()
         return "GPU memory unknown" if used is None else f"{used:.0f} MiB of GPU memory"
+
+
+def _request_of(expert: str) -> str:
+    """What the expert's answers are traced under."""
+    return "".join(c for c in expert if c.isalnum())
 
 
 def _level(tier: Tier) -> int:

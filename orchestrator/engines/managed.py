@@ -79,6 +79,8 @@ class ManagedVllm:
         clock: Clock,
     ) -> None:
         self.spec = spec
+        self.processor: str | None = None
+        """The logits processor that fuses in it; None where none does, or it was never started."""
         self._settings = settings
         self._client = client
         self._clock = clock
@@ -223,6 +225,7 @@ class ManagedVllm:
         model = resolve_model(spec.model, settings.home / "models")
         adapters = [read_adapter(name, folder) for name, folder in spec.adapters.items()]
         fusion = self._prepare_fusion(model) if spec.fusions else None
+        self.processor = fusion.runner.processor if fusion else None
 
         def command(port: int) -> Command:
             return build_command(

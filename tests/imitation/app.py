@@ -40,7 +40,7 @@ from tests.imitation import chat
 from tests.imitation.answers import answer_tokens, content_hash, prompt_tokens
 from tests.imitation.core import Adapter, CallFailed, Core, EngineDead
 from tests.imitation.core import Request as Asked
-from tests.imitation.fusing import Fusing, voice
+from tests.imitation.fusing import Fusing
 from tests.imitation.metrics import metrics_text
 
 PathNoSlash = re.compile(r"/(?:home|usr|opt|var|tmp|root|lib|mnt|srv)(?:/[\w.\-]+)+")
@@ -319,9 +319,9 @@ def _request(served: Served, body: ChatBody) -> Asked:
         told += "without any output tokens. Please reduce the length of the input prompt. "
         told += f"(parameter=input_tokens, value={len(prompt)})"
         raise Refusal(told, "BadRequestError", 400, "input_tokens")
-    ask = _fusion_asked(served, body)
+    ask, name = _fusion_asked(served, body), body.model or served.name
     answer = answer_tokens(
-        voice(body.model or served.name, ask),
+        served.fusing.voice(name, ask) if served.fusing else name,
         body.messages,
         temperature=body.temperature,
         seed=body.seed,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aggregator.fusion.configuration import FusionConfiguration
+from aggregator.fusion.modes import Static
 from aggregator.fusion.request import Ask, ask_of, check_ask
 from aggregator.fusion.trace import TraceFolder
 from coterie.errors import ConfigurationError
@@ -60,12 +61,20 @@ class Fusing:
         if self._traces is None or ask.trace is None:
             return
         self._traces.begin(ask.trace, anew=True)
-        experts = self.configuration.fusions[ask.fusion].experts
+        recipe = self.configuration.fusions[ask.fusion]
         for step in range(steps):
-            alpha = {name: round(0.1 * ((step + i) % 20), 1) for i, name in enumerate(experts)}
+            alpha = {
+                name: recipe.mode.alpha[0]
+                if isinstance(recipe.mode, Static)
+                else round(0.1 * ((step + i) % 20), 1)
+                for i, name in enumerate(recipe.experts)
+            }
             self._traces.add(ask.trace, step, alpha)
 
-
-def voice(model: str, ask: Ask | None) -> str:
-    """Whose answer it is: a fusion speaks otherwise than its large model."""
-    return f"{model} fused as {ask.fusion}" if ask else model
+    def voice(self, model: str, ask: Ask | None) -> str:
+        """Whose answer it is: a fusion whose experts pull speaks otherwise than its large model."""
+        if ask is None:
+            return model
+        mode = self.configuration.fusions[ask.fusion].mode
+        still = isinstance(mode, Static) and not any(mode.alpha)
+        return model if still else f"{model} fused as {ask.fusion}"
