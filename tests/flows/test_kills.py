@@ -27,7 +27,7 @@ TOGETHER = ("server", "worker-1", "worker-2", "valkey", "postgres", "ann", "bob"
 ALONE_KILLS, TOGETHER_KILLS = 3, 4
 ROUNDS = [pytest.param(n, marks=[pytest.mark.long] if n >= SHORT else []) for n in range(LONG)]
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.kills, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")
