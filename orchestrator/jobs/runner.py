@@ -91,6 +91,7 @@ class Runner:
         self._published: dict[str, float] = {}  # when, by batch
         self._depths: Mapping[str, Depth] = {}
         self._looked = float("-inf")
+        self._at_work = ground.clock.monotonic()
 
     @property
     def progress(self) -> JobProgress:
@@ -278,11 +279,13 @@ class Runner:
         """Finds out whose work nobody does, now and then, where nothing has come of it lately."""
         idle_s, now = self._tracker.idle_s(), self._ground.clock.monotonic()
         if max(idle_s.values(), default=0.0) < SILENT_S:
-            self._tracker.unserved = {}
+            self._tracker.unserved, self._at_work = {}, now
         elif now - self._looked >= self._pace.look_s:
             self._looked = now
             workers = await self._patiently(self._ground.queue.workers)
-            self._tracker.unserved = unserved(idle_s, workers)
+            if any(worker.busy for worker in workers):
+                self._at_work = now
+            self._tracker.unserved = unserved(idle_s, workers, now - self._at_work)
 
     def _forget(self) -> None:
         waiting = self._tracker.waiting

@@ -18,16 +18,19 @@ TURN_S = 600.0
 """How long an expert may wait while its workers do other work before it is told of."""
 
 
-def unserved(idle_s: Mapping[str, float], workers: Sequence[WorkerState]) -> dict[str, str]:
+def unserved(
+    idle_s: Mapping[str, float], workers: Sequence[WorkerState], quiet_s: float
+) -> dict[str, str]:
     """Why nobody serves an expert, and what to do, by its name.
 
-    ``idle_s`` is for how many seconds nothing has come of each expert's work.
+    ``idle_s`` is for how many seconds nothing has come of each expert's work; ``quiet_s`` for how
+    many no worker has been seen at work.
     """
-    found = {name: _why(name, idle, workers) for name, idle in sorted(idle_s.items())}
+    found = {name: _why(name, idle, workers, quiet_s) for name, idle in sorted(idle_s.items())}
     return {name: told for name, told in found.items() if told}
 
 
-def _why(expert: str, idle_s: float, workers: Sequence[WorkerState]) -> str:
+def _why(expert: str, idle_s: float, workers: Sequence[WorkerState], quiet_s: float) -> str:
     if idle_s < SILENT_S:
         return ""
     if not workers:
@@ -40,9 +43,10 @@ def _why(expert: str, idle_s: float, workers: Sequence[WorkerState]) -> str:
         )
     if any(expert in w.resident for w in able):
         return ""  # it is up, and slow
-    if not any(w.busy for w in able) and idle_s >= LOAD_S:
+    waited_s = min(idle_s, quiet_s)
+    if waited_s >= LOAD_S:
         return (
-            f"its engine is not up after {idle_s:.0f} s: `coterie experts list` and its log say "
+            f"its engine is not up after {waited_s:.0f} s: `coterie experts list` and its log say "
             f"why; it is waited for, unless you {_aside(expert)}"
         )
     if idle_s >= TURN_S:

@@ -143,9 +143,14 @@ ABLE = WorkerState("w", experts=("ann", "bob"))
     ],
 )
 def test_why_nobody_serves_an_expert(idle_s: float, workers: Any, told: str) -> None:
-    found = unserved({"ann": idle_s}, workers)
+    quiet_s = 0.0 if any(w.busy for w in workers) else idle_s
+    found = unserved({"ann": idle_s}, workers, quiet_s)
     assert told in found.get("ann", "")
     assert bool(found) == bool(told)
+
+
+def test_an_engine_is_not_late_when_its_turn_begins() -> None:
+    assert unserved({"ann": TURN_S - 1}, [ABLE], quiet_s=LOAD_S - 1) == {}
 
 
 @dataclass
