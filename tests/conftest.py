@@ -25,6 +25,11 @@ from skills.memory import Memory
 T = TypeVar("T")
 BOTH = ["sqlite", "postgresql"]
 
+# pytest-xdist sets both in its workers; a console that is made then never looks again, whatever
+# width a test asks for.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+
 
 class Postgres:
     """A PostgreSQL server of this test run's own, on a Unix socket."""

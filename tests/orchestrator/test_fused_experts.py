@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from aggregator.fusion.request import Ask
 from coterie.types import Question, SkillWeight
 from orchestrator.api.app import create_app
 from orchestrator.bootstrap import build
@@ -28,7 +27,6 @@ from orchestrator.parts import Parts
 from orchestrator.settings import Settings
 from skills.infer import Inferred
 from tests.imitation.answers import answer_tokens
-from tests.imitation.fusing import voice
 from tests.imitation.start import write_interpreter
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -88,8 +86,8 @@ class Fused:
 
 
 def expected(fusion: str | None) -> str:
-    ask = Ask(fusion) if fusion else None
-    return "".join(answer_tokens(voice("large", ask), TURNS, temperature=0))
+    voice = f"large fused as {fusion}" if fusion else "large"
+    return "".join(answer_tokens(voice, TURNS, temperature=0))
 
 
 def adapter(folder: Path) -> str:
