@@ -12,20 +12,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 import aiohttp
-import httpx
+from serving import server, upstream
 
 UPSTREAM = """
 import json, sys, uvicorn
@@ -53,7 +46,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="medians are over these")
     args = parser.parse_args()
     seconds = min(args.seconds, 60.0)
-    with tempfile.TemporaryDirectory() as folder, upstream() as port, server(folder, port) as own:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        upstream(UPSTREAM) as port,
+        server(folder, port, ["trivial"]) as own,
+    ):
         cells = {(s, c): [] for c in (1, 16) for s in SYSTEMS}
         for _ in range(args.rounds):  # in turn, so that a slow minute hits all alike
             for (system, connections), found in cells.items():
@@ -107,64 +104,6 @@ def _bodies(system: str) -> Callable[[], dict[str, object]]:
         return {"model": model, "messages": [{"role": "user", "content": text}]}
 
     return body
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def upstream() -> Iterator[int]:
-    port = free_port()
-    with process([sys.executable, "-c", UPSTREAM, str(port)], f"http://127.0.0.1:{port}/"):
-        yield port
-
-
-@contextmanager
-def server(folder: str, upstream_port: int) -> Iterator[int]:
-    port = free_port()
-    config = Path(folder) / "experts.yaml"
-    expert = {"name": "trivial", "kind": "openai", "model": "m"}
-    expert["endpoint"] = f"http://127.0.0.1:{upstream_port}"
-    config.write_text(json.dumps({"experts": [expert]}))
-    environ = {
-        **os.environ,
-        "COTERIE_HOME": folder,
-        "COTERIE_PORT": str(port),
-        "COTERIE_CONFIG": str(config),
-        "COTERIE_LOG_LEVEL": "warning",
-    }
-    command = [sys.executable, "-m", "orchestrator.cli"]
-    subprocess.run([*command, "db", "upgrade"], env=environ, check=True, stdout=subprocess.DEVNULL)
-    ready = f"http://127.0.0.1:{port}/health/readiness"
-    with process([*command, "serve"], ready, environ):
-        yield port
-
-
-@contextmanager
-def process(
-    command: list[str], ready: str, environ: dict[str, str] | None = None
-) -> Iterator[None]:
-    child = subprocess.Popen(command, env=environ)
-    try:
-        deadline = time.monotonic() + 120
-        while not _answers(ready):
-            if child.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{command} did not start")
-            time.sleep(0.1)
-        yield
-    finally:
-        child.terminate()
-        child.wait(timeout=30)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2, trust_env=False).is_success
-    except httpx.HTTPError:
-        return False
 
 
 if __name__ == "__main__":

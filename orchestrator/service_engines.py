@@ -82,8 +82,13 @@ async def _at_need(settings: Settings, stack: AsyncExitStack) -> ServiceEngines:
     def node(roster: Roster, loaded: Callable[[str, float], None]) -> tuple[Node, Planned]:
         learned = Learned(residency.sleeps, loaded)
         planner = Planned.of_slots(slots, learned.figures, sleeps=residency.sleeps, bound_s=bound_s)
-        names = lambda: [expert.name for expert in roster.enabled]  # noqa: E731
-        return Node(residency, names, residency.load, learned.loaded, lobby), planner
+        return Node(
+            residency,
+            lambda: [expert.name for expert in roster.enabled],
+            residency.load,
+            learned.loaded,
+            lobby,
+        ), planner
 
     return ServiceEngines(engines, node, engines.patient)
 

@@ -1,6 +1,6 @@
 """What the aggregator's first token waits for besides the aggregator.
 
-    python benchmarks/aggregation/first_token.py [--requests 200] [--think-ms 50]
+    python benchmarks/first_token.py [--requests 200] [--think-ms 50]
 
 An upstream on the loopback plays three experts, which answer in prose after 20, 40 and 60 ms, and
 the aggregator, which begins to write after ``--think-ms``.  Upstream, Coterie and the client each
@@ -13,20 +13,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
+from serving import server, upstream
 
 UPSTREAM = """
 import asyncio, json, sys, time, uvicorn
@@ -90,8 +83,8 @@ def main() -> None:
     args = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        upstream(args.think_ms / 1000) as port,
-        server(folder, port) as own,
+        upstream(UPSTREAM, str(args.think_ms / 1000)) as port,
+        server(folder, port, "abc") as own,
     ):
         rows = asyncio.run(measured(own, port, min(args.requests, 10_000)))
     through, bound = ([row[i] for row in rows] for i in (0, 1))
@@ -138,67 +131,6 @@ async def first_token(
     if not came:
         raise RuntimeError("no token came")
     return came, began
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def upstream(think_s: float) -> Iterator[int]:
-    port = free_port()
-    command = [sys.executable, "-c", UPSTREAM, str(port), str(think_s)]
-    with process(command, f"http://127.0.0.1:{port}/"):
-        yield port
-
-
-@contextmanager
-def server(folder: str, upstream_port: int) -> Iterator[int]:
-    port = free_port()
-    config = Path(folder) / "experts.yaml"
-    endpoint = f"http://127.0.0.1:{upstream_port}"
-    experts = [
-        {"name": name, "kind": "openai", "model": name, "endpoint": endpoint} for name in "abc"
-    ]
-    config.write_text(json.dumps({"experts": experts}))
-    environ = {
-        **os.environ,
-        "COTERIE_HOME": folder,
-        "COTERIE_PORT": str(port),
-        "COTERIE_CONFIG": str(config),
-        "COTERIE_LOG_LEVEL": "warning",
-    }
-    command = [sys.executable, "-m", "orchestrator.cli"]
-    subprocess.run([*command, "db", "upgrade"], env=environ, check=True, stdout=subprocess.DEVNULL)
-    ready = f"http://127.0.0.1:{port}/health/readiness"
-    with process([*command, "serve"], ready, environ):
-        yield port
-
-
-@contextmanager
-def process(
-    command: list[str], ready: str, environ: dict[str, str] | None = None
-) -> Iterator[None]:
-    child = subprocess.Popen(command, env=environ)
-    try:
-        deadline = time.monotonic() + 120
-        while not answers(ready):
-            if child.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{command} did not start")
-            time.sleep(0.1)
-        yield
-    finally:
-        child.terminate()
-        child.wait(timeout=30)
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2, trust_env=False).is_success
-    except httpx.HTTPError:
-        return False
 
 
 if __name__ == "__main__":
