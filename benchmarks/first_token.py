@@ -19,7 +19,8 @@ import time
 from typing import Any
 
 import httpx
-from serving import server, upstream
+
+from benchmarks.serving import server, upstream
 
 UPSTREAM = """
 import asyncio, json, sys, time, uvicorn

@@ -18,7 +18,8 @@ import time
 from collections.abc import Callable
 
 import aiohttp
-from serving import server, upstream
+
+from benchmarks.serving import server, upstream
 
 UPSTREAM = """
 import json, sys, uvicorn

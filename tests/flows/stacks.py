@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from sqlalchemy import select
 
-from benchmarks.overhead import free_port
+from benchmarks.serving import free_port
 from coterie.db import Database
 from orchestrator.jobs import record
 from orchestrator.jobs.tables import PromptRow, UnitRow

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from benchmarks.demo_accuracy import ask_all, by_category
-from benchmarks.overhead import free_port
+from benchmarks.serving import free_port
 from evals.stats import rate
 from evals.tasks import load_task
 from orchestrator.background import Background
