@@ -27,6 +27,7 @@ CoterieError
 │   ├── EngineRejected          its server refused the request: asking again is no use
 │   └── EngineProtocolError     its server's answer made no sense
 └── AccessDenied                no key, or not the right one
+    └── Forbidden               the right one, but it may not do this
 
 A message says what happened, why, and the next step.  None carries a secret.
 """
@@ -178,3 +179,7 @@ class EngineProtocolError(EngineError):
 
 class AccessDenied(CoterieError):
     """The request carries no key, or one that does not allow this."""
+
+
+class Forbidden(AccessDenied):
+    """The key is known, and may not do this."""

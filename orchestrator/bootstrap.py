@@ -22,6 +22,8 @@ from orchestrator.jobs.composition import job_service
 from orchestrator.jobs.ground import Tally
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.unit_store import UnitStore
+from orchestrator.keys.audit import Audit
+from orchestrator.keys.ring import KeyRing
 from orchestrator.parts import EngineFleet, Parts
 from orchestrator.profiling import Profiling
 from orchestrator.replay.teaching import Teacher
@@ -112,6 +114,7 @@ async def build(
             special,
         )
         batches = batch_service(settings, database, jobs, roster)
+        access = _access(settings)
         parts = Parts(
             settings=settings,
             database=database,
@@ -132,7 +135,9 @@ async def build(
                 )
             ),
             traces=traces,
-            access=_access(settings),
+            access=access,
+            keys=KeyRing(access),
+            audit=Audit(),
             profiling=profiling,
             descriptions=descriptions,
             jobs=jobs,

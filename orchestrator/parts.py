@@ -16,6 +16,8 @@ from orchestrator.batches.service import BatchService
 from orchestrator.descriptions import Descriptions
 from orchestrator.graph import Coterie
 from orchestrator.jobs.service import JobService
+from orchestrator.keys.audit import Audit
+from orchestrator.keys.ring import KeyRing
 from orchestrator.profiling import Profiling
 from orchestrator.roster import Engines, Roster, Snapshot
 from orchestrator.settings import Settings
@@ -65,6 +67,8 @@ class Parts:
     descriptions: Descriptions
     jobs: JobService
     batches: BatchService
+    keys: KeyRing
+    audit: Audit
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     async def refresh(self) -> None:

@@ -202,6 +202,11 @@ class Settings(BaseSettings):
         return self.home / "admin.key"
 
     @property
+    def session_key_file(self) -> Path:
+        """What the dashboard's sessions are signed with."""
+        return self.home / "session.key"
+
+    @property
     def seal_key_file(self) -> Path:
         """The key that secret questions are sealed with."""
         return self.home / "seal.key"

@@ -13,13 +13,13 @@ from orchestrator.api import (
     aggregation,
     batches,
     chat,
+    dashboard,
     errors,
     files,
     health,
     jobs,
     models,
     skills,
-    status,
 )
 from orchestrator.api.chat import new_request_id
 from orchestrator.parts import Parts
@@ -32,8 +32,9 @@ def create_app(parts: Parts) -> FastAPI:
     app = FastAPI(title="Coterie", version=__version__, docs_url="/docs", redoc_url=None)
     app.state.parts = parts
     errors.install(app)
-    for module in (chat, models, health, admin, skills, aggregation, jobs, files, batches, status):
+    for module in (chat, models, health, admin, skills, aggregation, jobs, files, batches):
         app.include_router(module.router)
+    dashboard.install(app, parts)
     if parts.settings.is_loopback:
         # A page in a browser must not reach a keyless loopback server through a name of its own.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from coterie.errors import CoterieError
+from orchestrator.api.dashboard.errors import error_page, is_page
 from orchestrator.protocol.errors import error_body, status_and_body
 
 log = logging.getLogger(__name__)
@@ -22,30 +24,41 @@ def _headers(error: CoterieError) -> Mapping[str, str]:
     return {"Retry-After": str(math.ceil(wait))} if wait else {}
 
 
+def _response(
+    request: Request,
+    status: int,
+    body: dict[str, Any],
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """OpenAI's error object; for somebody in a browser, a page that says the same."""
+    if is_page(request):
+        return error_page(request, status, body["error"]["message"])
+    return JSONResponse(body, status, headers=headers)
+
+
 def install(app: FastAPI) -> None:
     """Adds the handlers."""
 
     @app.exception_handler(CoterieError)
-    async def ours(request: Request, error: CoterieError) -> JSONResponse:
-        status, body = status_and_body(error)
-        return JSONResponse(body, status, headers=_headers(error))
+    async def ours(request: Request, error: CoterieError) -> Response:
+        return _response(request, *status_and_body(error), _headers(error))
 
     @app.exception_handler(RequestValidationError)
-    async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def malformed(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         where = ".".join(str(p) for p in first["loc"] if p != "body") or None
         more = f" ({len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
         message = f"{where or 'the body'}: {first['msg']}{more}"
-        return JSONResponse(error_body(message, "invalid_request_error", where, None), 400)
+        return _response(request, 400, error_body(message, "invalid_request_error", where, None))
 
     @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> JSONResponse:
+    async def http(request: Request, error: HTTPException) -> Response:
         message = f"{error.detail}: {request.method} {request.url.path}"
         body = error_body(message, "invalid_request_error", None, None)
-        return JSONResponse(body, error.status_code, headers=error.headers)
+        return _response(request, error.status_code, body, error.headers)
 
     @app.exception_handler(Exception)
-    async def bug(request: Request, error: Exception) -> JSONResponse:
+    async def bug(request: Request, error: Exception) -> Response:
         log.exception("internal error on %s %s", request.method, request.url.path)
         message = "internal error: the server's log tells more"
-        return JSONResponse(error_body(message, "api_error", None, "internal_error"), 500)
+        return _response(request, 500, error_body(message, "api_error", None, "internal_error"))
