@@ -147,6 +147,7 @@ async def build(
         stack.push_async_callback(profiling.aclose)
         stack.push_async_callback(jobs.aclose)
         stack.push_async_callback(batches.aclose)
+        stack.push_async_callback(parts.draining.aclose)
         if engines.at_need:  # nobody is answered before it works
             await stack.enter_async_context(_going(here.run(), "own-engines"))
         await parts.refresh()

@@ -6,7 +6,7 @@ Requests read the snapshot, never the database: they go on while it is away.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,10 +15,17 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from coterie.errors import ContextLengthExceeded, EngineError, NoExpertAvailable, UnknownModel
+from coterie.errors import (
+    ContextLengthExceeded,
+    EngineError,
+    EngineUnavailable,
+    NoExpertAvailable,
+    UnknownModel,
+)
 from coterie.ports import Engine
 from coterie.types import Expert, Question, Sampling, Usage
 from orchestrator.engines.alpha_traces import trace_id
+from orchestrator.engines.gate import Gate, GatedEngine
 from orchestrator.engines.wire import TRACE
 from orchestrator.inquiry import Inquiry
 from orchestrator.routing import Policy, Pool, warm
@@ -63,6 +70,7 @@ class Roster:
         self._engines = engines
         self._last_pool: tuple[Pool, Mapping[str, NDArray[np.float32]]] | None = None
         self._in_flight: Counter[str] = Counter()
+        self._gates: defaultdict[str, Gate] = defaultdict(Gate)
         self._warm: Knowledge | None = None
         self.snapshot = snapshot or Snapshot()
 
@@ -89,8 +97,19 @@ class Roster:
         return expert
 
     def engine(self, name: str) -> Engine:
-        """The engine of an expert; raises EngineUnavailable while it is starting or down."""
-        return self._engines.engine(name)
+        """The engine of an expert, its calls counted at the expert's gate.
+
+        Raises EngineUnavailable while it is starting, down or drained.
+        """
+        engine, gate = self._engines.engine, self._gates[name]
+        engine(name)
+        if gate.reason:
+            raise EngineUnavailable(name, gate.reason)
+        return GatedEngine(name, gate, lambda: engine(name))
+
+    def gate(self, name: str) -> Gate:
+        """Counts the calls to an expert, a job's too, and can keep new ones out."""
+        return self._gates[name]
 
     def sampling(self, name: str, inquiry: Inquiry) -> Sampling:
         """The caller's settings over the expert's own defaults."""

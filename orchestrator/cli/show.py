@@ -123,7 +123,7 @@ def _made_of(expert: Record) -> str:
 
 def _state(expert: Record) -> str:
     if not expert["enabled"]:
-        return "disabled"
+        return "draining" if expert.get("draining") else "disabled"
     return "ok" if expert["healthy"] else f"down: {expert['detail']}"
 
 
