@@ -5,10 +5,9 @@ from __future__ import annotations
 from coterie.errors import CoterieError
 from orchestrator.deliberation import AGGREGATE
 from orchestrator.inquiry import Call, Event, Inquiry, Outcome, Routed, Waiting
+from orchestrator.traces.facts import LEFT
 from orchestrator.traces.writer import TraceWriter
 from orchestrator.why import failure_record, outcome_record
-
-LEFT = "the caller went away, or the server was stopped, before the answer was complete"
 
 
 class Story:

@@ -13,7 +13,7 @@ import pytest
 from fastapi.responses import JSONResponse
 
 from coterie.clock import SystemClock
-from orchestrator.api.story import LEFT
+from orchestrator.traces.facts import LEFT
 from orchestrator.engines.http import create_client
 from orchestrator.engines.openai import OpenAIEngine
 from orchestrator.engines.target import Target
