@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0010"
-down_revision = "0008"
+down_revision = "0009"
 
 MOMENT = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 FILTERS = ("strategy", "model", "outcome", "key", "agreement_band", "cost_band", "latency_band")

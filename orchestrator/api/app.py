@@ -17,6 +17,7 @@ from orchestrator.api import (
     files,
     health,
     jobs,
+    keys,
     models,
     skills,
     status,
@@ -24,6 +25,19 @@ from orchestrator.api import (
 from orchestrator.api.chat import new_request_id
 from orchestrator.parts import Parts
 
+MODULES = (
+    chat,
+    models,
+    health,
+    admin,
+    keys,
+    skills,
+    aggregation,
+    jobs,
+    files,
+    batches,
+    status,
+)
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -32,7 +46,7 @@ def create_app(parts: Parts) -> FastAPI:
     app = FastAPI(title="Coterie", version=__version__, docs_url="/docs", redoc_url=None)
     app.state.parts = parts
     errors.install(app)
-    for module in (chat, models, health, admin, skills, aggregation, jobs, files, batches, status):
+    for module in MODULES:
         app.include_router(module.router)
     if parts.settings.is_loopback:
         # A page in a browser must not reach a keyless loopback server through a name of its own.

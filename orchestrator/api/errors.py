@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from coterie.errors import CoterieError
+from coterie.errors import CoterieError, LimitExceeded, QuotaExceeded
 from orchestrator.protocol.errors import error_body, status_and_body
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,12 @@ log = logging.getLogger(__name__)
 
 def _headers(error: CoterieError) -> Mapping[str, str]:
     wait = getattr(error, "retry_after_s", None)
-    return {"Retry-After": str(math.ceil(wait))} if wait else {}
+    headers = {"Retry-After": str(math.ceil(wait))} if wait else {}
+    if isinstance(error, LimitExceeded):
+        headers |= error.headers
+    if isinstance(error, QuotaExceeded):
+        headers["x-should-retry"] = "false"  # OpenAI's clients would try again within seconds
+    return headers
 
 
 def install(app: FastAPI) -> None:

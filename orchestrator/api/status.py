@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from coterie.types import OVERALL, Expert, Profile
-from orchestrator.api.deps import ForChat
+from orchestrator.api.deps import ForReader
 from orchestrator.parts import Parts
 
 router = APIRouter()
@@ -36,7 +36,7 @@ answer is at <code>/v1/routes/ID</code>, with the id from its <code>x-request-id
 
 
 @router.get("/", response_class=HTMLResponse, include_in_schema=False)
-async def page(parts: ForChat) -> HTMLResponse:
+async def page(parts: ForReader) -> HTMLResponse:
     """The experts, their state, and what they are measured to be good at."""
     health = await parts.fleet.health()
     rows = []
