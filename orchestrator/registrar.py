@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from coterie.errors import ConfigurationError, EngineError, RegistryError
 from coterie.types import (
@@ -20,12 +21,14 @@ from coterie.types import (
     Health,
     Question,
     Sampling,
+    as_jsonable,
 )
 from orchestrator.amendment import Amendment, amend
 from orchestrator.consequences import Act
 from orchestrator.engines.fusion_start import check_fusion
 from orchestrator.engines.vllm import read_adapter
 from orchestrator.experts_file import ExpertEntry, read_experts
+from orchestrator.keys.key import Caller
 from orchestrator.parts import Parts
 from skills.validation import by_name, check
 
@@ -44,9 +47,13 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Registrar:
-    """Changes the registry of ``parts``, and lets everything else follow."""
+    """Changes the registry of ``parts`` for ``caller``, and lets everything else follow.
+
+    Each change is noted in the audit log.
+    """
 
     parts: Parts
+    caller: Caller
 
     async def add(self, entry: ExpertEntry, *, verify: bool = True) -> Expert:
         """Registers an expert.
@@ -60,6 +67,7 @@ class Registrar:
         if verify:
             await self._verify_fusions([expert])
         added = await self.parts.registry.add(expert)
+        await self._note("add", expert.name, as_jsonable(added))
         await self.parts.refresh()
         return added
 
@@ -73,6 +81,7 @@ class Registrar:
         expert = entry.to_domain(source=ExpertSource.MANAGED)
         await self._verify_fusions([expert])
         kept = await self.parts.registry.update(expert)
+        await self._note("replace", name, as_jsonable(kept))
         await self.parts.refresh()
         return kept
 
@@ -82,14 +91,14 @@ class Registrar:
         if act is Act.ENABLE:
             await self._verify_fusions([await registry.get(name)])
             await registry.enable(name)
-            await parts.refresh()
         elif act is Act.REMOVE:
             await registry.remove(name)
-            await parts.forget([name])
-            await parts.refresh()
         else:
             await registry.disable(name)
-            await parts.refresh(at_once=() if act is Act.DRAIN else (name,))
+        await self._note(act.value, name)
+        if act is Act.REMOVE:
+            await parts.forget([name])
+        await parts.refresh(at_once=(name,) if act is Act.DISABLE else ())
 
     # --- trying ---------------------------------------------------------------------------------
 
@@ -141,7 +150,14 @@ class Registrar:
         """Does what it says, all or nothing."""
         await self._verify_fusions(amendment.put)
         await self.parts.registry.put(amendment.put)
+        for change in amendment.changes:
+            if change.expert in amendment.put:
+                told = [as_jsonable(d) for d in change.differences]
+                await self._note("import", change.expert.name, {"differences": told})
         await self.parts.refresh()
+
+    async def _note(self, action: str, name: str, detail: Mapping[str, Any] | None = None) -> None:
+        await self.parts.audit.note(self.caller, f"expert.{action}", name, detail)
 
     # --- checks ---------------------------------------------------------------------------------
 

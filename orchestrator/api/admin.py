@@ -1,4 +1,4 @@
-"""``/admin/experts``: the expert registry.  Every call needs the admin key."""
+"""``/admin/experts``: the expert registry.  Viewers read it, administrators change it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from coterie.types import Expert, as_jsonable
-from orchestrator.api.deps import ForAdmin
+from orchestrator.api.deps import ForAdmin, ForViewer, WhoCalls
 from orchestrator.consequences import Act
 from orchestrator.experts_file import ExpertEntry
+from orchestrator.keys.key import Caller
 from orchestrator.parts import Parts
 from orchestrator.registrar import Registrar
 
@@ -17,7 +18,7 @@ router = APIRouter(prefix="/admin")
 
 
 @router.get("/experts")
-async def list_experts(parts: ForAdmin) -> dict[str, Any]:
+async def list_experts(parts: ForViewer) -> dict[str, Any]:
     """Every registered expert, with its state."""
     health = await parts.fleet.health()
     rows = []
@@ -36,51 +37,56 @@ async def list_experts(parts: ForAdmin) -> dict[str, Any]:
 
 @router.post("/experts", status_code=201)
 async def add_expert(
-    body: ExpertEntry, parts: ForAdmin, verify: Annotated[bool, Query()] = True
+    body: ExpertEntry,
+    parts: ForAdmin,
+    who: WhoCalls,
+    verify: Annotated[bool, Query()] = True,
 ) -> dict[str, Any]:
     """Registers an expert; its endpoint must answer, or its models be there and speak one
     vocabulary, unless ``verify=false``."""
-    return expert_body(await Registrar(parts).add(body, verify=verify))
+    return expert_body(await Registrar(parts, who).add(body, verify=verify))
 
 
 @router.get("/experts/{name}")
-async def get_expert(name: str, parts: ForAdmin) -> dict[str, Any]:
+async def get_expert(name: str, parts: ForViewer) -> dict[str, Any]:
     return expert_body(await parts.registry.get(name))
 
 
 @router.delete("/experts/{name}", status_code=204)
-async def remove_expert(name: str, parts: ForAdmin) -> None:
+async def remove_expert(name: str, parts: ForAdmin, who: WhoCalls) -> None:
     """Removes an expert with its answers; the active snapshot is followed by one without it."""
-    await Registrar(parts).act(Act.REMOVE, name)
+    await Registrar(parts, who).act(Act.REMOVE, name)
 
 
 @router.put("/experts/{name}")
-async def replace_expert(name: str, body: ExpertEntry, parts: ForAdmin) -> dict[str, Any]:
+async def replace_expert(
+    name: str, body: ExpertEntry, parts: ForAdmin, who: WhoCalls
+) -> dict[str, Any]:
     """Replaces a managed entry; a declared one is changed in its file."""
-    return expert_body(await Registrar(parts).replace(name, body))
+    return expert_body(await Registrar(parts, who).replace(name, body))
 
 
 @router.post("/experts/{name}/enable")
-async def enable_expert(name: str, parts: ForAdmin) -> dict[str, Any]:
-    return await _acted(Act.ENABLE, name, parts)
+async def enable_expert(name: str, parts: ForAdmin, who: WhoCalls) -> dict[str, Any]:
+    return await _acted(Act.ENABLE, name, parts, who)
 
 
 @router.post("/experts/{name}/disable")
-async def disable_expert(name: str, parts: ForAdmin) -> dict[str, Any]:
+async def disable_expert(name: str, parts: ForAdmin, who: WhoCalls) -> dict[str, Any]:
     """Keeps an expert from being asked; what it answers now may be cut off."""
-    return await _acted(Act.DISABLE, name, parts)
+    return await _acted(Act.DISABLE, name, parts, who)
 
 
 @router.post("/experts/{name}/drain")
-async def drain_expert(name: str, parts: ForAdmin) -> dict[str, Any]:
+async def drain_expert(name: str, parts: ForAdmin, who: WhoCalls) -> dict[str, Any]:
     """Disables an expert whose engine stays until what it answers now has ended."""
-    return await _acted(Act.DRAIN, name, parts)
+    return await _acted(Act.DRAIN, name, parts, who)
 
 
 @router.post("/experts/{name}/test")
-async def try_expert(name: str, parts: ForAdmin) -> dict[str, Any]:
+async def try_expert(name: str, parts: ForAdmin, who: WhoCalls) -> dict[str, Any]:
     """Asks the expert one short question for real."""
-    found = await Registrar(parts).try_out(name)
+    found = await Registrar(parts, who).try_out(name)
     if found.completion is None:
         return {"ok": False, "error": found.error}
     return {
@@ -96,6 +102,6 @@ def expert_body(expert: Expert) -> dict[str, Any]:
     return dict(as_jsonable(expert))
 
 
-async def _acted(act: Act, name: str, parts: Parts) -> dict[str, Any]:
-    await Registrar(parts).act(act, name)
+async def _acted(act: Act, name: str, parts: Parts, who: Caller) -> dict[str, Any]:
+    await Registrar(parts, who).act(act, name)
     return expert_body(await parts.registry.get(name))
