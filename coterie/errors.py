@@ -29,8 +29,8 @@ CoterieError
 ├── AccessDenied                no key, or not the right one
 │   ├── KeyRefused              it was revoked, or has expired
 │   ├── RoleDenied              a key, but not one for this
-│   ├── Forbidden               the right one, but it may not do this
-│   └── ModelNotAllowed         a key, but not for this model
+│   ├── ModelNotAllowed         a key, but not for this model
+│   └── Forbidden               the key is right, but how it was asked is not
 ├── LimitExceeded               a key has used what it may
 │   ├── RateExceeded            in a minute
 │   └── QuotaExceeded           in its budget's period
@@ -191,16 +191,16 @@ class AccessDenied(CoterieError):
     """The request carries no key, or one that does not allow this."""
 
 
+class Forbidden(AccessDenied):
+    """Whoever asks may do this, but not in this way: another site's page may have asked."""
+
+
 class KeyRefused(AccessDenied):
     """The key was revoked, or has expired."""
 
 
 class RoleDenied(AccessDenied):
     """The key is known, and its role does not allow this."""
-
-
-class Forbidden(AccessDenied):
-    """The key is known, and may not do this."""
 
 
 class ModelNotAllowed(AccessDenied):
