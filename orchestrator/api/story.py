@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from coterie.errors import CoterieError
+from coterie.types import Usage
 from orchestrator.deliberation import AGGREGATE
-from orchestrator.inquiry import Call, Event, Inquiry, Outcome, Routed, Waiting
+from orchestrator.inquiry import (
+    Call,
+    Delta,
+    Event,
+    Inquiry,
+    Outcome,
+    Routed,
+    Waiting,
+    cost_of,
+    usage_of,
+)
+from orchestrator.keys.budget import NOTHING, Spent
+from orchestrator.keys.estimate import prompt_tokens, text_tokens
+from orchestrator.keys.meter import Pass
 from orchestrator.traces.writer import TraceWriter
 from orchestrator.why import failure_record, outcome_record
 
@@ -12,12 +28,26 @@ LEFT = "the caller went away, or the server was stopped, before the answer was c
 
 
 class Story:
-    """Follows the events of one inquiry; however it ends, a record of it goes to ``traces``."""
+    """Follows the events of one inquiry; however it ends, a record of it goes to ``traces``, and
+    what it took to ``leave``.
 
-    def __init__(self, inquiry: Inquiry, traces: TraceWriter) -> None:
+    A call that was cut short has not told what it took: its prompt is counted, and what was
+    streamed of its answer, both by estimate, at what that costs by ``cost_usd``.
+    """
+
+    def __init__(
+        self,
+        inquiry: Inquiry,
+        traces: TraceWriter,
+        leave: Pass | None = None,
+        cost_usd: Callable[[str, Usage], float] = lambda expert, usage: 0.0,
+    ) -> None:
         self._inquiry = inquiry
         self._traces = traces
+        self._leave = leave or Pass()
+        self._cost_usd = cost_usd
         self._calls: list[Call] = []
+        self._in_flight: dict[str, list[str]] = {}  # what was streamed of each expert's answer
         self._told = False
         self.routed: Routed | None = None
         self.waiting = "choosing whom to ask"
@@ -29,7 +59,12 @@ class Story:
             self.routed = event
         elif isinstance(event, Call):
             self._calls.append(event)
+            self._in_flight.pop(event.expert, None)
+        elif isinstance(event, Delta):
+            if pieces := self._in_flight.get(event.expert):
+                pieces.append(event.chunk.text)
         elif isinstance(event, Waiting):
+            self._in_flight |= {name: [""] for name in event.experts}
             who = ", ".join(event.experts)
             self.waiting = f"{who} writes" if event.role == AGGREGATE else f"waiting for {who}"
 
@@ -37,6 +72,7 @@ class Story:
         """Ends well."""
         self._told = True
         self._traces.save(outcome_record(outcome))
+        self._leave.settle(_spent(outcome.calls))
 
     def failed(self, error: Exception) -> None:
         """Ends with ``error``."""
@@ -51,3 +87,19 @@ class Story:
         route = self.routed.route if self.routed else None
         self._told = True
         self._traces.save(failure_record(self._inquiry, route, told, self._calls))
+        self._leave.settle(_spent(self._calls) + self._cut_short())
+
+    def _cut_short(self) -> Spent:
+        """What calls took that never came to an end."""
+        if not (self._in_flight and self._leave.counts):
+            return NOTHING
+        prompt = prompt_tokens(self._inquiry.question, self._inquiry.sampling)
+        spent = NOTHING
+        for name, pieces in self._in_flight.items():
+            usage = Usage(prompt, text_tokens("".join(pieces)))
+            spent += Spent(self._cost_usd(name, usage), usage.total_tokens)
+        return spent
+
+
+def _spent(calls: Sequence[Call]) -> Spent:
+    return Spent(cost_of(calls), usage_of(calls).total_tokens)
