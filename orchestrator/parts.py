@@ -22,6 +22,7 @@ from orchestrator.keys.meter import Meter
 from orchestrator.keys.ring import KeyRing
 from orchestrator.profiling import Profiling
 from orchestrator.roster import Engines, Roster, Snapshot
+from orchestrator.scheduling.workforce import Workforce
 from orchestrator.settings import Settings
 from orchestrator.traces.writer import TraceWriter
 from skills.archive import Archive
@@ -73,8 +74,7 @@ class Parts:
     descriptions: Descriptions
     jobs: JobService
     batches: BatchService
-    keys: KeyRing
-    audit: Audit
+    workforce: Workforce
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     async def refresh(self) -> None:
