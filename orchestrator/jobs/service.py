@@ -81,13 +81,13 @@ class JobService:
         """The job called ``id``, as far as it is; raises :class:`UnknownJob`."""
         return self._up_to_date(await self._ground.jobs.get(id))
 
-    async def list(self, limit: int = 100) -> list[Job]:
-        """The newest jobs, newest first."""
-        return [self._up_to_date(job) for job in await self._ground.jobs.newest(limit)]
-
     async def lines(self, limit: int, skip: int = 0) -> list[Job]:
         """The newest jobs but for the first ``skip``, without what was settled for each."""
         return [self._up_to_date(job) for job in await self._ground.jobs.lines(limit, skip)]
+
+    async def list(self, limit: int = 100) -> list[Job]:
+        """The newest jobs, newest first."""
+        return [self._up_to_date(job) for job in await self._ground.jobs.newest(limit)]
 
     async def cancel(self, id: str) -> Job:
         """Stops a job; raises :class:`JobError` for one that is over."""

@@ -28,7 +28,7 @@ async def test_an_evaluation_is_started_watched_and_its_report_read(
 ) -> None:
     await page.goto("/dashboard/jobs")
     await page.get_by_role("link", name="Start one on the demo task").click()
-    await expect(page.get_by_label("Seed")).to_have_value("0")
+    await expect(page.get_by_label("Seed", exact=True)).to_have_value("0")
     await accessible(page)
     await start(page, 8, "clever")
     await expect(page.locator("#job")).to_contain_text("done", timeout=20_000)
