@@ -39,7 +39,9 @@ from orchestrator.scheduling.redis_streams import RedisQueue
 from orchestrator.scheduling.workforce import Workforce
 from orchestrator.service_engines import ServiceEngines, all_up, open_engines
 from orchestrator.settings import Settings
+from orchestrator.traces.record_store import RecordStore
 from orchestrator.traces.store import TraceStore
+from orchestrator.traces.traffic_store import TrafficStore
 from orchestrator.traces.writer import TraceWriter
 from orchestrator.workers.embedded import EmbeddedWorker
 from orchestrator.workers.parts import shared_queue
@@ -146,6 +148,8 @@ async def build(
                 )
             ),
             traces=traces,
+            records=RecordStore(database),
+            traffic=TrafficStore(database),
             access=access,
             keys=keys,
             audit=audit,

@@ -24,6 +24,8 @@ from orchestrator.profiling import Profiling
 from orchestrator.roster import Engines, Roster, Snapshot
 from orchestrator.scheduling.workforce import Workforce
 from orchestrator.settings import Settings
+from orchestrator.traces.record_store import RecordStore
+from orchestrator.traces.traffic_store import TrafficStore
 from orchestrator.traces.writer import TraceWriter
 from skills.archive import Archive
 from skills.experts import Registry
@@ -65,6 +67,8 @@ class Parts:
     inference: SkillInference
     coterie: Coterie
     traces: TraceWriter
+    records: RecordStore
+    traffic: TrafficStore
     access: Access
     keys: KeyRing
     audit: AuditLog

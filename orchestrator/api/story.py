@@ -21,10 +21,9 @@ from orchestrator.inquiry import (
 from orchestrator.keys.budget import NOTHING, Spent
 from orchestrator.keys.estimate import prompt_tokens, text_tokens
 from orchestrator.keys.meter import Pass
+from orchestrator.traces.facts import LEFT
 from orchestrator.traces.writer import TraceWriter
 from orchestrator.why import failure_record, outcome_record
-
-LEFT = "the caller went away, or the server was stopped, before the answer was complete"
 
 
 class Story:
