@@ -36,6 +36,7 @@ from orchestrator.replay.teaching import Teacher
 from orchestrator.roster import Roster
 from orchestrator.routing import Policy
 from orchestrator.scheduling.redis_streams import RedisQueue
+from orchestrator.scheduling.workforce import Workforce
 from orchestrator.service_engines import ServiceEngines, all_up, open_engines
 from orchestrator.settings import Settings
 from orchestrator.traces.record_store import RecordStore
@@ -158,6 +159,7 @@ async def build(
             descriptions=descriptions,
             jobs=jobs,
             batches=batches,
+            workforce=Workforce(here.queue, shared),
         )
         profiling.after = parts.refresh
         await keys.refresh()

@@ -23,6 +23,7 @@ from orchestrator.keys.meter import Meter
 from orchestrator.keys.ring import KeyRing
 from orchestrator.profiling import Profiling
 from orchestrator.roster import Engines, Roster, Snapshot
+from orchestrator.scheduling.workforce import Workforce
 from orchestrator.settings import Settings
 from orchestrator.traces.record_store import RecordStore
 from orchestrator.traces.traffic_store import TrafficStore
@@ -78,6 +79,7 @@ class Parts:
     descriptions: Descriptions
     jobs: JobService
     batches: BatchService
+    workforce: Workforce
     draining: Draining = field(init=False, repr=False)
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 

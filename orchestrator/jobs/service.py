@@ -17,7 +17,7 @@ from coterie.db import utcnow
 from coterie.errors import JobError, StoreUnavailable
 from evals.results import ItemResult
 from orchestrator.jobs.ground import Ground
-from orchestrator.jobs.item_store import Ending
+from orchestrator.jobs.item_store import PARKED, Ending
 from orchestrator.jobs.job import Job, JobSpec, JobState
 from orchestrator.jobs.life import Life
 from orchestrator.jobs.progress import JobProgress
@@ -82,6 +82,10 @@ class JobService:
         """The job called ``id``, as far as it is; raises :class:`UnknownJob`."""
         return self._up_to_date(await self._ground.jobs.get(id))
 
+    async def lines(self, limit: int, skip: int = 0) -> list[Job]:
+        """The newest jobs but for the first ``skip``, without what was settled for each."""
+        return [self._up_to_date(job) for job in await self._ground.jobs.lines(limit, skip)]
+
     async def list(self, limit: int = 100) -> list[Job]:
         """The newest jobs, newest first."""
         return [self._up_to_date(job) for job in await self._ground.jobs.newest(limit)]
@@ -103,6 +107,10 @@ class JobService:
         """The results after position ``after``, by position; raises :class:`UnknownJob`."""
         await self._ground.jobs.get(id)
         return await self._ground.items.results(id, after, limit)
+
+    async def parked(self, id: str, after: int = -1, limit: int = 50) -> dict[int, ItemResult]:
+        """The items after position ``after`` that have no answer, by position."""
+        return await self._ground.items.results(id, after, limit, stages=[PARKED])
 
     async def wind_up(self, id: str) -> None:
         """Gives the items of a job that is over the results that follow from what is stored."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy.orm import defer
 
 from coterie.db import Database, insert_new, utcnow
 from coterie.errors import UnknownJob
@@ -61,6 +62,16 @@ class JobStore:
         query = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id).limit(limit)
         async with self._database.read() as session:
             return [_job(row) for row in await session.scalars(query)]
+
+    @reaching
+    async def lines(self, limit: int, skip: int = 0) -> list[Job]:
+        """The newest jobs but for the first ``skip``, without what was settled for each: a list of
+        many would be all experts, many times over."""
+        newest_first = JobRow.created_at.desc(), JobRow.id
+        query = select(JobRow).order_by(*newest_first).offset(skip).limit(limit)
+        query = query.options(defer(JobRow.fixed, raiseload=True))
+        async with self._database.read() as session:
+            return [_job(row, settled=False) for row in await session.scalars(query)]
 
     @reaching
     async def unfinished(self, spec: JobSpec) -> Job | None:
@@ -203,7 +214,7 @@ def _free() -> Any:
     return or_(JobRow.owner.is_(None), JobRow.beat_at.is_(None), JobRow.beat_at < utcnow() - LEASE)
 
 
-def _job(row: JobRow) -> Job:
+def _job(row: JobRow, *, settled: bool = True) -> Job:
     return Job(
         id=row.id,
         spec=JobSpec.of(row.spec),
@@ -213,7 +224,7 @@ def _job(row: JobRow) -> Job:
         started_at=row.started_at,
         finished_at=row.finished_at,
         error=row.error,
-        fixed=row.fixed,
+        fixed=row.fixed if settled else None,
         progress=JobProgress.of(row.progress) if row.progress else None,
         owner=row.owner,
     )

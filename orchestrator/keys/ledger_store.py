@@ -9,7 +9,7 @@ either as held or as spent.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -118,6 +118,16 @@ class LedgerStore:
         """How a key stands now; by the month where it has no budget."""
         async with self._database.read() as session:
             return await _standing(session, key, budget, now)
+
+    @reaching
+    async def spent(self, keys: Collection[str], since: datetime) -> dict[str, Spent]:
+        """What each of the keys has spent from the hour of ``since`` on; those that have."""
+        c = KeySpendingRow
+        sums = select(c.key, func.sum(c.usd), func.sum(c.tokens)).where(c.hour >= _hour(since))
+        query = sums.where(c.key.in_(keys)).group_by(c.key)
+        async with self._database.read() as session:
+            rows = (await session.execute(query)).all()
+        return {key: Spent(float(usd), int(tokens)) for key, usd, tokens in rows}
 
     @reaching
     async def prune(self, now: datetime) -> None:
