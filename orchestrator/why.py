@@ -50,14 +50,20 @@ def failure_record(
     inquiry: Inquiry, route: Route | None, error: str, calls: Sequence[Call] = ()
 ) -> dict[str, Any]:
     """A request that ended in an error, told as far as it came: ``calls`` are those that ended."""
+    return {**unfinished_record(inquiry, route, calls), "status": "failed", "error": error}
+
+
+def unfinished_record(
+    inquiry: Inquiry, route: Route | None, calls: Sequence[Call] = ()
+) -> dict[str, Any]:
+    """A request that is still being answered, told as far as it came."""
     known = route_record(inquiry, route) if route else {"id": inquiry.id}
     return {
         "model": inquiry.model,
         "strategy": inquiry.strategy,
         "question": inquiry.question.text,
         **known,
-        "status": "failed",
-        "error": error,
+        "status": "running",
         **_spent(calls),
     }
 

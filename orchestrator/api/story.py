@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from coterie.errors import CoterieError
+from coterie.types import Route
 from orchestrator.deliberation import AGGREGATE
 from orchestrator.inquiry import Call, Event, Inquiry, Outcome, Routed, Waiting
 from orchestrator.traces.writer import TraceWriter
-from orchestrator.why import failure_record, outcome_record
+from orchestrator.why import failure_record, outcome_record, unfinished_record
 
 LEFT = "the caller went away, or the server was stopped, before the answer was complete"
 
 
 class Story:
-    """Follows the events of one inquiry; however it ends, a record of it goes to ``traces``."""
+    """Follows the events of one inquiry; however it ends, a record of it goes to ``traces``.
 
-    def __init__(self, inquiry: Inquiry, traces: TraceWriter) -> None:
+    ``clock`` gives seconds; a call is recorded with when it was begun after the story was.
+    """
+
+    def __init__(
+        self,
+        inquiry: Inquiry,
+        traces: TraceWriter,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._inquiry = inquiry
         self._traces = traces
+        self._clock = clock
+        self._began = clock()
         self._calls: list[Call] = []
-        self._told = False
+        self._starts_ms: list[float] = []
+        self._waits: tuple[Waiting, float] | None = None
+        self._ended: Mapping[str, Any] | None = None
         self.routed: Routed | None = None
         self.waiting = "choosing whom to ask"
         """What is waited for, in words."""
@@ -29,14 +46,25 @@ class Story:
             self.routed = event
         elif isinstance(event, Call):
             self._calls.append(event)
+            start_s = self._clock() - self._began - event.latency_s
+            self._starts_ms.append(round(max(0.0, start_s) * 1000, 1))
         elif isinstance(event, Waiting):
+            self._waits = event, self._clock() - self._began
             who = ", ".join(event.experts)
             self.waiting = f"{who} writes" if event.role == AGGREGATE else f"waiting for {who}"
 
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """The why-record as far as it is known; until the end with ``waiting``: those that have not
+        answered, in which ``role``, and since how many milliseconds after the beginning."""
+        if self._ended is not None:
+            return self._ended
+        known = unfinished_record(self._inquiry, self._route, self._calls)
+        return {**self._with_starts(known), "waiting": self._still_out()}
+
     def answered(self, outcome: Outcome) -> None:
         """Ends well."""
-        self._told = True
-        self._traces.save(outcome_record(outcome))
+        self._end(outcome_record(outcome))
 
     def failed(self, error: Exception) -> None:
         """Ends with ``error``."""
@@ -44,10 +72,29 @@ class Story:
 
     def left(self) -> None:
         """Ends without an answer, if it has not ended before."""
-        if not self._told:
-            self._fail(LEFT)
+        self._fail(LEFT)
+
+    @property
+    def _route(self) -> Route | None:
+        return self.routed.route if self.routed else None
 
     def _fail(self, told: str) -> None:
-        route = self.routed.route if self.routed else None
-        self._told = True
-        self._traces.save(failure_record(self._inquiry, route, told, self._calls))
+        self._end(failure_record(self._inquiry, self._route, told, self._calls))
+
+    def _end(self, record: Mapping[str, Any]) -> None:
+        if self._ended is None:  # what is answered stays so, though telling it fails
+            self._ended = self._with_starts(record)
+            self._traces.save(self._ended)
+
+    def _with_starts(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        known = dict(enumerate(self._starts_ms))
+        calls = [{**call, "start_ms": known.get(i)} for i, call in enumerate(record["calls"])]
+        return {**record, "calls": calls}
+
+    def _still_out(self) -> dict[str, Any] | None:
+        if self._waits is None:
+            return None
+        waits, since_s = self._waits
+        back = {call.expert for call in self._calls if call.role == waits.role}
+        out = [name for name in waits.experts if name not in back]
+        return {"experts": out, "role": waits.role, "since_ms": round(since_s * 1000, 1)}
