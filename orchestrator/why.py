@@ -83,6 +83,7 @@ def _call(call: Call) -> dict[str, Any]:
         "role": call.role,
         "usage": _usage(call.usage) if call.usage else None,
         "cost_usd": call.cost_usd,
+        "start_ms": None if call.began_s is None else round(call.began_s * 1000, 1),
         "latency_ms": round(call.latency_s * 1000, 1),
         "error": call.error,
     }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from coterie.errors import CoterieError
@@ -17,24 +16,13 @@ LEFT = "the caller went away, or the server was stopped, before the answer was c
 
 
 class Story:
-    """Follows the events of one inquiry; however it ends, a record of it goes to ``traces``.
+    """Follows the events of one inquiry; however it ends, a record of it goes to ``traces``."""
 
-    ``clock`` gives seconds; a call is recorded with when it was begun after the story was.
-    """
-
-    def __init__(
-        self,
-        inquiry: Inquiry,
-        traces: TraceWriter,
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
+    def __init__(self, inquiry: Inquiry, traces: TraceWriter) -> None:
         self._inquiry = inquiry
         self._traces = traces
-        self._clock = clock
-        self._began = clock()
         self._calls: list[Call] = []
-        self._starts_ms: list[float] = []
-        self._waits: tuple[Waiting, float] | None = None
+        self._waits: Waiting | None = None
         self._ended: Mapping[str, Any] | None = None
         self.routed: Routed | None = None
         self.waiting = "choosing whom to ask"
@@ -46,10 +34,8 @@ class Story:
             self.routed = event
         elif isinstance(event, Call):
             self._calls.append(event)
-            start_s = self._clock() - self._began - event.latency_s
-            self._starts_ms.append(round(max(0.0, start_s) * 1000, 1))
         elif isinstance(event, Waiting):
-            self._waits = event, self._clock() - self._began
+            self._waits = event
             who = ", ".join(event.experts)
             self.waiting = f"{who} writes" if event.role == AGGREGATE else f"waiting for {who}"
 
@@ -60,7 +46,7 @@ class Story:
         if self._ended is not None:
             return self._ended
         known = unfinished_record(self._inquiry, self._route, self._calls)
-        return {**self._with_starts(known), "waiting": self._still_out()}
+        return {**known, "waiting": self._still_out()}
 
     def answered(self, outcome: Outcome) -> None:
         """Ends well."""
@@ -83,18 +69,12 @@ class Story:
 
     def _end(self, record: Mapping[str, Any]) -> None:
         if self._ended is None:  # what is answered stays so, though telling it fails
-            self._ended = self._with_starts(record)
-            self._traces.save(self._ended)
-
-    def _with_starts(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        known = dict(enumerate(self._starts_ms))
-        calls = [{**call, "start_ms": known.get(i)} for i, call in enumerate(record["calls"])]
-        return {**record, "calls": calls}
+            self._ended = record
+            self._traces.save(record)
 
     def _still_out(self) -> dict[str, Any] | None:
-        if self._waits is None:
+        if (waits := self._waits) is None:
             return None
-        waits, since_s = self._waits
         back = {call.expert for call in self._calls if call.role == waits.role}
         out = [name for name in waits.experts if name not in back]
-        return {"experts": out, "role": waits.role, "since_ms": round(since_s * 1000, 1)}
+        return {"experts": out, "role": waits.role, "since_ms": round(waits.since_s * 1000, 1)}

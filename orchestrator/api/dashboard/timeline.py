@@ -64,12 +64,16 @@ def timeline(record: Record) -> Timeline:
     end = max((b.since_ms + (b.took_ms or 0) for b in bars), default=0.0)
     known = sum(steps.values()) if steps else None
     return Timeline(
-        tuple(_placed(bar, max(end, known or 0.0)) for bar in bars),
+        tuple(_placed(bar, max(end, known or 0.0)) for bar in sorted(bars, key=_order)),
         known,
         record.get("overhead_ms"),
         record.get("usage") or {},
         record.get("cost_usd"),
     )
+
+
+def _order(bar: Bar) -> tuple[float, float]:
+    return bar.since_ms, bar.since_ms + (bar.took_ms or 0.0)
 
 
 def _before(steps: Mapping[str, float]) -> list[Bar]:
