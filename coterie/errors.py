@@ -26,13 +26,22 @@ CoterieError
 │   ├── EngineTimeout           may be retried
 │   ├── EngineRejected          its server refused the request: asking again is no use
 │   └── EngineProtocolError     its server's answer made no sense
-└── AccessDenied                no key, or not the right one
-    └── Forbidden               the right one, but it may not do this
+├── AccessDenied                no key, or not the right one
+│   ├── KeyRefused              it was revoked, or has expired
+│   ├── RoleDenied              a key, but not one for this
+│   └── ModelNotAllowed         a key, but not for this model
+├── LimitExceeded               a key has used what it may
+│   ├── RateExceeded            in a minute
+│   └── QuotaExceeded           in its budget's period
+└── KeyUnusable                 a key cannot be made or changed so
+    └── UnknownKey
 
 A message says what happened, why, and the next step.  None carries a secret.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from coterie.types import Usage
 
@@ -183,3 +192,47 @@ class AccessDenied(CoterieError):
 
 class Forbidden(AccessDenied):
     """The key is known, and may not do this."""
+
+
+class KeyRefused(AccessDenied):
+    """The key was revoked, or has expired."""
+
+
+class RoleDenied(AccessDenied):
+    """The key is known, and its role does not allow this."""
+
+
+class ModelNotAllowed(AccessDenied):
+    """The key is known, and may not use this model."""
+
+
+class LimitExceeded(CoterieError):
+    """A key has used what it may.  ``retry_after_s`` is when there is more again; ``headers`` tell
+    how its limits stand."""
+
+    def __init__(
+        self, message: str, *, retry_after_s: float, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.headers = dict(headers or {})
+
+
+class RateExceeded(LimitExceeded):
+    """More requests or tokens than the key may use in a minute."""
+
+
+class QuotaExceeded(LimitExceeded):
+    """The key's budget for this period is used up, or held back for calls that are not over."""
+
+
+class KeyUnusable(CoterieError):
+    """A key cannot be made, changed or used so.  ``param`` names the field at fault."""
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class UnknownKey(KeyUnusable):
+    """No key of that id is kept."""

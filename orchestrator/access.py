@@ -1,8 +1,8 @@
-"""Keys: who may chat, and who may change anything.
+"""The two keys in files, made at first start: they open everything when nothing else does.
 
-Two keys are made at first start, each in a file its owner alone can read: the chat key (needed
-where ``COTERIE_REQUIRE_KEY=1``) and the admin key (always needed to change anything).  Keys are
-compared in constant time and never logged or returned.
+Each is in a file its owner alone can read: the chat key and the admin key.  They are compared in
+constant time and never logged or returned.  Keys for others are in the database
+(:mod:`orchestrator.keys`).
 """
 
 from __future__ import annotations
@@ -13,41 +13,25 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coterie.errors import AccessDenied, ConfigurationError
+from coterie.errors import ConfigurationError
+from orchestrator.keys.key import ADMIN_FILE, CHAT_FILE
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Checks the ``Authorization`` header of a request."""
+    """The keys in files; ``require_key``: whether chat needs any key."""
 
     require_key: bool
     chat_key: str = field(repr=False)
     admin_key: str = field(repr=False)
 
-    def check_chat(self, authorization: str | None) -> None:
-        """Lets a request through to chat; raises :class:`AccessDenied`."""
-        if self.require_key and not _matches(authorization, self.chat_key, self.admin_key):
-            raise AccessDenied(
-                "this server needs a key: send 'Authorization: Bearer KEY' with the key from the "
-                "server's chat.key file"
-            )
-
-    def check_admin(self, authorization: str | None) -> None:
-        """Lets a request through to the registry; raises :class:`AccessDenied`."""
-        if not _matches(authorization, self.admin_key):
-            raise AccessDenied(
-                "this needs the admin key: send 'Authorization: Bearer KEY' with the key from the "
-                "server's admin.key file"
-            )
-
-
-def _matches(authorization: str | None, *keys: str) -> bool:
-    scheme, _, given = (authorization or "").partition(" ")
-    if scheme.lower() != "bearer":
-        return False
-    # Every key is compared, so that the time taken does not tell which one came near.
-    same = [hmac.compare_digest(given.strip().encode(), key.encode()) for key in keys]
-    return any(same)
+    def file_of(self, token: str) -> str | None:
+        """The id of the caller that ``token`` is the key file of, if it is one's."""
+        # Both are compared, so that the time taken does not tell which one came near.
+        given = token.encode("utf-8", "surrogatepass")
+        admin = hmac.compare_digest(given, self.admin_key.encode())
+        chat = hmac.compare_digest(given, self.chat_key.encode())
+        return ADMIN_FILE if admin else CHAT_FILE if chat else None
 
 
 def read_or_make_key(path: Path) -> str:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
+from coterie.clock import SystemClock
 from coterie.db import Database
 from coterie.types import Question, Skill
 from orchestrator import schema
@@ -22,8 +23,13 @@ from orchestrator.jobs.composition import job_service
 from orchestrator.jobs.ground import Tally
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.unit_store import UnitStore
-from orchestrator.keys.audit import Audit
+from orchestrator.keys.audit import AuditLog
+from orchestrator.keys.audit_store import AuditStore
+from orchestrator.keys.ledger_store import LedgerStore
+from orchestrator.keys.meter import Meter
+from orchestrator.keys.rates import RateCounter
 from orchestrator.keys.ring import KeyRing
+from orchestrator.keys.store import KeyStore
 from orchestrator.parts import EngineFleet, Parts
 from orchestrator.profiling import Profiling
 from orchestrator.replay.teaching import Teacher
@@ -32,7 +38,9 @@ from orchestrator.routing import Policy
 from orchestrator.scheduling.redis_streams import RedisQueue
 from orchestrator.service_engines import ServiceEngines, all_up, open_engines
 from orchestrator.settings import Settings
+from orchestrator.traces.record_store import RecordStore
 from orchestrator.traces.store import TraceStore
+from orchestrator.traces.traffic_store import TrafficStore
 from orchestrator.traces.writer import TraceWriter
 from orchestrator.workers.embedded import EmbeddedWorker
 from orchestrator.workers.parts import shared_queue
@@ -115,6 +123,10 @@ async def build(
         )
         batches = batch_service(settings, database, jobs, roster)
         access = _access(settings)
+        keys = KeyRing(access, KeyStore(database), SystemClock())
+        audit = AuditLog(AuditStore(database), days=settings.audit_days)
+        ledger = LedgerStore(database)
+        meter = _meter(settings, ledger)
         parts = Parts(
             settings=settings,
             database=database,
@@ -135,15 +147,25 @@ async def build(
                 )
             ),
             traces=traces,
+            records=RecordStore(database),
+            traffic=TrafficStore(database),
             access=access,
-            keys=KeyRing(access),
-            audit=Audit(),
+            keys=keys,
+            audit=audit,
+            meter=meter,
+            ledger=ledger,
             profiling=profiling,
             descriptions=descriptions,
             jobs=jobs,
             batches=batches,
         )
         profiling.after = parts.refresh
+        await keys.refresh()
+        stack.push_async_callback(keys.aclose)
+        stack.push_async_callback(meter.aclose)
+        await stack.enter_async_context(_going(meter.keep_written(), "write-spending"))
+        await stack.enter_async_context(_going(keys.keep_fresh(), "keep-keys-fresh"))
+        await stack.enter_async_context(_going(audit.keep_pruned(), "prune-audit"))
         stack.push_async_callback(profiling.aclose)
         stack.push_async_callback(jobs.aclose)
         stack.push_async_callback(batches.aclose)
@@ -236,6 +258,12 @@ def _inference(
     return KeywordInference(
         engine, by_meaning, model=settings.keyword_expert, cache=KeywordStore(database)
     )
+
+
+def _meter(settings: Settings, ledger: LedgerStore) -> Meter:
+    closed = settings.limits_when_away == "closed"
+    rates = RateCounter.of(settings.redis_url, settings.queue_prefix, closed=closed)
+    return Meter(rates, ledger, closed=closed)
 
 
 def _access(settings: Settings) -> Access:

@@ -23,7 +23,9 @@ class Inquiry:
     """One request to the coterie; ``model`` is what the caller named.
 
     ``expert`` set: straight to it, and ``strategy`` is not used.  ``trace``: the α of fused answers
-    belong into the why-record.
+    belong into the why-record.  ``key`` is the id of whoever asks, ``contents`` what of the text
+    may be kept ("whole", "hashed", "none"), ``experts`` the only ones that may be asked, where any
+    are named.
     """
 
     id: str
@@ -34,6 +36,9 @@ class Inquiry:
     expert: str | None = None
     stream: bool = False
     trace: bool = False
+    key: str = ""
+    contents: str = "whole"
+    experts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,15 @@ from orchestrator.batches.service import BatchService
 from orchestrator.descriptions import Descriptions
 from orchestrator.graph import Coterie
 from orchestrator.jobs.service import JobService
-from orchestrator.keys.audit import Audit
+from orchestrator.keys.audit import AuditLog
+from orchestrator.keys.ledger_store import LedgerStore
+from orchestrator.keys.meter import Meter
 from orchestrator.keys.ring import KeyRing
 from orchestrator.profiling import Profiling
 from orchestrator.roster import Engines, Roster, Snapshot
 from orchestrator.settings import Settings
+from orchestrator.traces.record_store import RecordStore
+from orchestrator.traces.traffic_store import TrafficStore
 from orchestrator.traces.writer import TraceWriter
 from skills.archive import Archive
 from skills.experts import Registry
@@ -62,13 +66,17 @@ class Parts:
     inference: SkillInference
     coterie: Coterie
     traces: TraceWriter
+    records: RecordStore
+    traffic: TrafficStore
     access: Access
+    keys: KeyRing
+    audit: AuditLog
+    meter: Meter
+    ledger: LedgerStore
     profiling: Profiling
     descriptions: Descriptions
     jobs: JobService
     batches: BatchService
-    keys: KeyRing
-    audit: Audit
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     async def refresh(self) -> None:
@@ -82,7 +90,8 @@ class Parts:
             described = await self.descriptions.of([e for e in experts if e.enabled])
             self.roster.snapshot = replace(self.roster.snapshot, descriptions=described)
         await self.read_synonyms()
-        await self.roster.warm(self.coterie.services.policy)
+        restricted = [key.experts for key in self.keys.list() if key.experts]
+        await self.roster.warm(self.coterie.services.policy, restricted)
 
     async def read_synonyms(self) -> None:
         """Lets keyword inference read keywords as they are merged now."""

@@ -6,8 +6,8 @@ Requests read the snapshot, never the database: they go on while it is away.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -25,6 +25,8 @@ from orchestrator.routing import Policy, Pool, warm
 from skills.fused import completed
 from skills.knowledge import Knowledge
 
+POOLS = 16
+"""Pools that are kept at a time."""
 TEMPLATE_TOKENS = 16
 """Upper bound on the tokens a chat template adds per message (and once for the reply)."""
 
@@ -61,9 +63,9 @@ class Roster:
 
     def __init__(self, engines: Engines, snapshot: Snapshot | None = None) -> None:
         self._engines = engines
-        self._last_pool: tuple[Pool, Mapping[str, NDArray[np.float32]]] | None = None
+        self._pools: OrderedDict[tuple[str, ...], tuple[Pool, Snapshot]] = OrderedDict()
         self._in_flight: Counter[str] = Counter()
-        self._warm: Knowledge | None = None
+        self._warm: dict[tuple[str, ...], Knowledge] = {}
         self.snapshot = snapshot or Snapshot()
 
     @property
@@ -71,12 +73,19 @@ class Roster:
         """The enabled experts, by name."""
         return tuple(e for _, e in sorted(self.snapshot.experts.items()) if e.enabled)
 
-    async def warm(self, policy: Policy) -> None:
-        """Derives what decisions rest on, if there is new knowledge, before a request needs it."""
-        knowledge, experts = self.snapshot.knowledge, self.enabled
-        if experts and knowledge is not self._warm:
-            await asyncio.to_thread(warm, Pool(experts, knowledge), policy)
-            self._warm = knowledge
+    async def warm(self, policy: Policy, restricted: Iterable[Collection[str]] = ()) -> None:
+        """Derives what decisions rest on, if there is new knowledge, before a request needs it.
+
+        So it does for the experts of each of ``restricted``, which some keys may ask alone.
+        """
+        knowledge, everyone = self.snapshot.knowledge, self.enabled
+        pools = [everyone, *(tuple(e for e in everyone if e.name in r) for r in restricted)]
+        by_names = {tuple(e.name for e in experts): experts for experts in pools if experts}
+        for names, experts in list(by_names.items())[:POOLS]:
+            if self._warm.get(names) is not knowledge:
+                await asyncio.to_thread(warm, Pool(experts, knowledge), policy)
+                self._warm[names] = knowledge
+        self._warm = {names: k for names, k in self._warm.items() if k is knowledge}
 
     def expert(self, name: str) -> Expert:
         """The enabled expert called ``name``."""
@@ -125,7 +134,12 @@ class Roster:
                 "no expert is enabled: add one with `coterie experts add`, or enable one with "
                 "`coterie experts enable NAME`"
             )
-        reachable, reasons = self._reachable()
+        reachable, reasons = self._reachable(inquiry.experts)
+        if not reachable and not reasons:
+            raise NoExpertAvailable(
+                f"none of the experts that this key may ask ({', '.join(inquiry.experts)}) is "
+                "enabled: enable one, or let the key ask others"
+            )
         if not reachable:
             raise NoExpertAvailable(
                 f"no enabled expert can be asked now ({'; '.join(reasons)}): try again shortly, "
@@ -142,22 +156,27 @@ class Roster:
         return self._pool(fitting)
 
     def _pool(self, experts: Sequence[Expert]) -> Pool:
-        """The pool of ``experts``: the last one again where they and what is known are the same.
+        """The pool of ``experts``: an earlier one again where they and what is known are the same.
 
-        What is derived from a pool is derived once, not at every request.
+        What is derived from a pool is derived once, not at every request; keys that may ask
+        different experts have pools of their own.
         """
-        snapshot = self.snapshot
-        pool, described = self._last_pool or (None, None)
+        snapshot, names = self.snapshot, tuple(e.name for e in experts)
+        pool, of = self._pools.get(names, (None, snapshot))
         same = pool is not None and pool.knowledge is snapshot.knowledge
-        same = same and described is snapshot.descriptions
+        same = same and of.descriptions is snapshot.descriptions
         if pool is None or not same or pool.experts != tuple(experts):
             pool = Pool(experts, snapshot.knowledge, descriptions=snapshot.descriptions)
-            self._last_pool = pool, snapshot.descriptions
+            self._pools[names] = pool, snapshot
+            if len(self._pools) > POOLS:
+                self._pools.popitem(last=False)
         return pool.under(self._in_flight) if self._in_flight else pool
 
-    def _reachable(self) -> tuple[list[Expert], list[str]]:
+    def _reachable(self, allowed: Collection[str]) -> tuple[list[Expert], list[str]]:
         found, reasons = [], []
         for expert in self.enabled:
+            if allowed and expert.name not in allowed:
+                continue
             try:
                 self._engines.engine(expert.name)
             except EngineError as error:

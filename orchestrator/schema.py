@@ -27,6 +27,7 @@ from coterie.errors import ConfigurationError
 
 TABLES = (
     "skills.tables",
+    "orchestrator.keys.tables",
     "orchestrator.traces.tables",
     "orchestrator.jobs.tables",
     "orchestrator.batches.tables",

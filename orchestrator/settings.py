@@ -105,6 +105,12 @@ class Settings(BaseSettings):
     """Whether vLLM runs on a GPU here, where a worker's engines can sleep."""
     jobs_side_by_side: int = Field(4, ge=1, le=64, validation_alias="COTERIE_JOBS_SIDE_BY_SIDE")
     """How many jobs and batches a server works on at a time."""
+    limits_when_away: Literal["open", "closed"] = Field(
+        "open", validation_alias="COTERIE_LIMITS_WHEN_AWAY"
+    )
+    """Whether a key whose rates or budget cannot be looked at may go on."""
+    audit_days: float = Field(365.0, gt=0, le=36500, validation_alias="COTERIE_AUDIT_DAYS")
+    """How long the audit log is kept."""
     trace_limit: int = Field(10_000, ge=0, validation_alias="COTERIE_TRACE_LIMIT")
     """How many why-records are kept."""
     worker_name: str = Field("", validation_alias="COTERIE_WORKER_NAME")

@@ -14,6 +14,8 @@ def route_record(inquiry: Inquiry, route: Route) -> dict[str, Any]:
     return {
         "id": inquiry.id,
         "model": inquiry.model,
+        "key": inquiry.key,
+        "contents": inquiry.contents,
         "strategy": route.strategy,
         "question": inquiry.question.text,
         "skills": [as_jsonable(s) for s in route.skills],
@@ -60,6 +62,8 @@ def unfinished_record(
     known = route_record(inquiry, route) if route else {"id": inquiry.id}
     return {
         "model": inquiry.model,
+        "key": inquiry.key,
+        "contents": inquiry.contents,
         "strategy": inquiry.strategy,
         "question": inquiry.question.text,
         **known,

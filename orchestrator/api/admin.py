@@ -1,4 +1,4 @@
-"""``/admin/experts``: the expert registry.  Every call needs the admin key."""
+"""``/admin/experts``: the expert registry.  Viewers read it, administrators change it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 
 from coterie.errors import ConfigurationError, EngineError, RegistryError
 from coterie.types import Expert, ExpertKind, ExpertSource, Question, Sampling, as_jsonable
-from orchestrator.api.deps import ForAdmin
+from orchestrator.api.deps import ForAdmin, ForViewer, WhoCalls
 from orchestrator.engines.fusion_start import check_fusion
 from orchestrator.experts_file import ExpertEntry
 from orchestrator.parts import Parts
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/admin")
 
 
 @router.get("/experts")
-async def list_experts(parts: ForAdmin) -> dict[str, Any]:
+async def list_experts(parts: ForViewer) -> dict[str, Any]:
     """Every registered expert, with its state."""
     health = await parts.fleet.health()
     rows = []
@@ -37,7 +37,10 @@ async def list_experts(parts: ForAdmin) -> dict[str, Any]:
 
 @router.post("/experts", status_code=201)
 async def add_expert(
-    body: ExpertEntry, parts: ForAdmin, verify: Annotated[bool, Query()] = True
+    body: ExpertEntry,
+    parts: ForAdmin,
+    who: WhoCalls,
+    verify: Annotated[bool, Query()] = True,
 ) -> dict[str, Any]:
     """Registers an expert; its endpoint must answer, or its models be there and speak one
     vocabulary, unless ``verify=false``."""
@@ -47,25 +50,29 @@ async def add_expert(
     if verify:
         await _verify_fusion(expert, parts)
     await parts.registry.add(expert)
+    await parts.audit.note(who, "expert.add", expert.name, expert_body(expert))
     await parts.refresh()
     return expert_body(expert)
 
 
 @router.get("/experts/{name}")
-async def get_expert(name: str, parts: ForAdmin) -> dict[str, Any]:
+async def get_expert(name: str, parts: ForViewer) -> dict[str, Any]:
     return expert_body(await parts.registry.get(name))
 
 
 @router.delete("/experts/{name}", status_code=204)
-async def remove_expert(name: str, parts: ForAdmin) -> None:
+async def remove_expert(name: str, parts: ForAdmin, who: WhoCalls) -> None:
     """Removes an expert with its answers; the active snapshot is followed by one without it."""
     await parts.registry.remove(name)
+    await parts.audit.note(who, "expert.remove", name)
     await parts.forget([name])
     await parts.refresh()
 
 
 @router.put("/experts/{name}")
-async def replace_expert(name: str, body: ExpertEntry, parts: ForAdmin) -> dict[str, Any]:
+async def replace_expert(
+    name: str, body: ExpertEntry, parts: ForAdmin, who: WhoCalls
+) -> dict[str, Any]:
     """Replaces a managed entry; a declared one is changed in its file."""
     if body.name != name:
         raise RegistryError(
@@ -75,21 +82,24 @@ async def replace_expert(name: str, body: ExpertEntry, parts: ForAdmin) -> dict[
     expert = body.to_domain(source=ExpertSource.MANAGED)
     await _verify_fusion(expert, parts)
     await parts.registry.update(expert)
+    await parts.audit.note(who, "expert.replace", name, expert_body(expert))
     await parts.refresh()
     return expert_body(expert)
 
 
 @router.post("/experts/{name}/enable")
-async def enable_expert(name: str, parts: ForAdmin) -> dict[str, Any]:
+async def enable_expert(name: str, parts: ForAdmin, who: WhoCalls) -> dict[str, Any]:
     await _verify_fusion(await parts.registry.get(name), parts)
     await parts.registry.enable(name)
+    await parts.audit.note(who, "expert.enable", name)
     await parts.refresh()
     return expert_body(await parts.registry.get(name))
 
 
 @router.post("/experts/{name}/disable")
-async def disable_expert(name: str, parts: ForAdmin) -> dict[str, Any]:
+async def disable_expert(name: str, parts: ForAdmin, who: WhoCalls) -> dict[str, Any]:
     await parts.registry.disable(name)
+    await parts.audit.note(who, "expert.disable", name)
     await parts.refresh()
     return expert_body(await parts.registry.get(name))
 

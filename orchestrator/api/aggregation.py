@@ -11,7 +11,7 @@ from evals.aggregation import Standing
 from evals.stats import Rate
 from evals.tasks import load_task
 from evals.tasks.options import TaskOptions
-from orchestrator.api.deps import ForAdmin
+from orchestrator.api.deps import ForViewer
 from orchestrator.bench import TrialPlan, standing_of
 from skills.answer_store import AnswerStore
 
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/admin/aggregation")
 
 @router.get("")
 async def show_bench(
-    parts: ForAdmin,
+    parts: ForViewer,
     task: str = "demo",
     split: str = "val",
     limit: Annotated[int | None, Query(ge=1)] = None,

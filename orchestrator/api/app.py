@@ -18,12 +18,25 @@ from orchestrator.api import (
     files,
     health,
     jobs,
+    keys,
     models,
     skills,
 )
 from orchestrator.api.chat import new_request_id
 from orchestrator.parts import Parts
 
+MODULES = (
+    chat,
+    models,
+    health,
+    admin,
+    keys,
+    skills,
+    aggregation,
+    jobs,
+    files,
+    batches,
+)
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -32,7 +45,7 @@ def create_app(parts: Parts) -> FastAPI:
     app = FastAPI(title="Coterie", version=__version__, docs_url="/docs", redoc_url=None)
     app.state.parts = parts
     errors.install(app)
-    for module in (chat, models, health, admin, skills, aggregation, jobs, files, batches):
+    for module in MODULES:
         app.include_router(module.router)
     dashboard.install(app, parts)
     if parts.settings.is_loopback:

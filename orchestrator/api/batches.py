@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coterie.errors import RequestError
 from coterie.types import Usage
-from orchestrator.api.deps import ForChat
+from orchestrator.api.deps import ForChat, ForReader
 from orchestrator.api.files import ExpiresAfter, page_body
 from orchestrator.batches.batch import ENDPOINT, WINDOW, Batch, BatchState, Problem
 
@@ -45,7 +45,7 @@ async def create_batch(body: BatchRequest, parts: ForChat) -> dict[str, Any]:
 
 @router.get("")
 async def list_batches(
-    parts: ForChat,
+    parts: ForReader,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: str | None = None,
 ) -> dict[str, Any]:
@@ -55,7 +55,7 @@ async def list_batches(
 
 
 @router.get("/{id}")
-async def get_batch(id: str, parts: ForChat) -> dict[str, Any]:
+async def get_batch(id: str, parts: ForReader) -> dict[str, Any]:
     return batch_body(await parts.batches.get(id))
 
 

@@ -14,14 +14,26 @@ from fastapi.responses import JSONResponse
 
 from coterie.errors import CoterieError, UnknownModel
 from coterie.types import Route
-from orchestrator.api.deps import CallerGone, EventStream, ForChat, while_connected
+from orchestrator.api.deps import (
+    CallerGone,
+    EventStream,
+    ForChat,
+    ForReader,
+    caller_of,
+    while_connected,
+)
 from orchestrator.api.story import Story
 from orchestrator.graph import decide, query_of
 from orchestrator.inquiry import Delta, Event, Finished, Inquiry
+from orchestrator.keys.budget import Spent
+from orchestrator.keys.estimate import most_spent, prompt_tokens
+from orchestrator.keys.key import Caller
+from orchestrator.keys.meter import Pass
 from orchestrator.parts import Parts
 from orchestrator.protocol.chat import ChatRequest, ChunkBodies, completion_body
 from orchestrator.protocol.errors import error_body, status_and_body
 from orchestrator.protocol.models import addressee
+from orchestrator.routing import falls_on
 from orchestrator.why import route_record
 
 log = logging.getLogger(__name__)
@@ -33,25 +45,29 @@ CLIENT_CLOSED_REQUEST = 499
 async def chat_completions(body: ChatRequest, request: Request, parts: ForChat) -> Response:
     """Answers a conversation with the coterie, one of its strategies, or one expert by name."""
     inquiry = to_inquiry(body, request, parts)
+    leave = await admitted(inquiry, caller_of(request), parts)
     if body.stream:
-        return await Conversation(parts, inquiry, body).respond(request)
-    return await _whole(body, inquiry, request, parts)
+        return await Conversation(parts, inquiry, body, leave).respond(request)
+    return await _whole(body, inquiry, request, parts, leave)
 
 
 @router.post("/v1/routes")
-async def decide_only(body: ChatRequest, request: Request, parts: ForChat) -> dict[str, Any]:
+async def decide_only(
+    body: ChatRequest, request: Request, response: Response, parts: ForChat
+) -> dict[str, Any]:
     """The route the request would take; nobody is asked."""
     inquiry = to_inquiry(body, request, parts)
+    response.headers.update(await parts.meter.count(caller_of(request)))
     services = parts.coterie.services
     _, route = await decide(inquiry, await query_of(inquiry, services), services)
     return route_record(inquiry, route)
 
 
 @router.get("/v1/routes/{id}")
-async def why(id: str, parts: ForChat) -> dict[str, Any]:
-    """The why-record of an earlier request."""
+async def why(id: str, request: Request, parts: ForReader) -> dict[str, Any]:
+    """The why-record of an earlier request, of the caller's own unless its role sees all."""
     record = await parts.traces.get(id)
-    if record is None:
+    if record is None or not caller_of(request).owns(str(record.get("key", ""))):
         raise UnknownRoute(id)
     return dict(record)
 
@@ -64,22 +80,50 @@ class UnknownRoute(UnknownModel):
 
 
 def to_inquiry(body: ChatRequest, request: Request, parts: Parts) -> Inquiry:
-    """Reads ``model``: ``coterie``, ``coterie/STRATEGY``, or an expert's name."""
+    """Reads ``model``: ``coterie``, ``coterie/STRATEGY``, or an expert's name.
+
+    Raises :class:`ModelNotAllowed` where the caller's key may not use it.
+    """
+    caller = caller_of(request)
     to = addressee(body.model, {e.name for e in parts.roster.enabled})
+    if to.expert:
+        caller.check_expert(to.expert)
+    chosen = falls_on(parts.roster.snapshot.knowledge.choices)
     return Inquiry(
         id=request.state.request_id,
         model=body.model,
         question=body.question,
         sampling=body.sampling,
-        strategy=to.strategy,
+        strategy=to.strategy if to.expert else caller.strategy(to.strategy, chosen),
         expert=to.expert,
         stream=bool(body.stream),
         trace=body.wants_trace,
+        key=caller.id,
+        contents=caller.contents,
+        experts=caller.experts,
     )
 
 
-async def _whole(body: ChatRequest, inquiry: Inquiry, request: Request, parts: Parts) -> Response:
-    story = Story(inquiry, parts.traces)
+async def admitted(inquiry: Inquiry, caller: Caller, parts: Parts) -> Pass:
+    """Leave for the inquiry; raises RateExceeded or QuotaExceeded where its key has used what it
+    may."""
+    question, sampling = inquiry.question, inquiry.sampling
+
+    def most(tokens: int) -> Spent:
+        if inquiry.expert:
+            return most_spent(tokens, sampling, [parts.roster.expert(inquiry.expert)], 1)
+        experts = [e for e in parts.roster.enabled if caller.may_ask(e.name)]
+        return most_spent(tokens, sampling, experts, parts.coterie.services.policy.most)
+
+    return await parts.meter.admit(
+        inquiry.id, caller, lambda: prompt_tokens(question, sampling), most
+    )
+
+
+async def _whole(
+    body: ChatRequest, inquiry: Inquiry, request: Request, parts: Parts, leave: Pass
+) -> Response:
+    story = Story(inquiry, parts.traces, leave, parts.roster.cost_usd)
     try:
         outcome = await while_connected(request.receive, parts.coterie.run(inquiry, story.see))
     except CallerGone:
@@ -101,7 +145,7 @@ async def _whole(body: ChatRequest, inquiry: Inquiry, request: Request, parts: P
     )
     experts = [c.expert for c in outcome.completions]
     headers = why_headers(outcome.route, experts, outcome.overhead_ms)
-    return JSONResponse(answered, headers=headers)
+    return JSONResponse(answered, headers={**headers, **leave.headers})
 
 
 def why_headers(route: Route, experts: list[str], overhead_ms: float) -> dict[str, str]:
@@ -129,7 +173,12 @@ class Conversation:
     """
 
     def __init__(
-        self, parts: Parts, inquiry: Inquiry, body: ChatRequest, aside: Aside | None = None
+        self,
+        parts: Parts,
+        inquiry: Inquiry,
+        body: ChatRequest,
+        leave: Pass,
+        aside: Aside | None = None,
     ) -> None:
         self._parts = parts
         self._inquiry = inquiry
@@ -139,7 +188,8 @@ class Conversation:
             f"chatcmpl-{inquiry.id}", int(time.time()), body.model, with_usage=body.wants_usage
         )
         self._every_s = parts.settings.stream_comment_s
-        self._story = Story(inquiry, parts.traces)
+        self._leave = leave
+        self._story = Story(inquiry, parts.traces, leave, parts.roster.cost_usd)
         self._feed = parts.coterie.stream(inquiry)
         self._begun = False
 
@@ -162,8 +212,9 @@ class Conversation:
     def _headers(self) -> dict[str, str]:
         routed = self._story.routed
         if routed is None:  # a comment was due before there was a route
-            return {"x-coterie-strategy": self._inquiry.strategy}
-        return why_headers(routed.route, list(routed.route.chosen), routed.overhead_ms)
+            return {"x-coterie-strategy": self._inquiry.strategy, **self._leave.headers}
+        told = why_headers(routed.route, list(routed.route.chosen), routed.overhead_ms)
+        return {**told, **self._leave.headers}
 
     async def _close(self) -> None:
         await self._feed.aclose()

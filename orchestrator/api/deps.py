@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from typing import Annotated, Any, TypeVar, cast
 
@@ -11,6 +11,8 @@ from fastapi import Depends, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from coterie.errors import AccessDenied, RoleDenied
+from orchestrator.keys.key import ANONYMOUS, Caller, Role
 from orchestrator.parts import Parts
 
 T = TypeVar("T")
@@ -24,22 +26,65 @@ def get_parts(request: Request) -> Parts:
     return cast("Parts", request.app.state.parts)
 
 
-def chat_access(request: Request) -> Parts:
-    """The parts, for callers that may chat."""
-    parts = get_parts(request)
-    parts.access.check_chat(request.headers.get("authorization"))
-    return parts
+def token_of(request: Request) -> str | None:
+    """The key that the request bears, if any."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def admin_access(request: Request) -> Parts:
-    """The parts, for callers that may change the registry."""
-    parts = get_parts(request)
-    parts.access.check_admin(request.headers.get("authorization"))
-    return parts
+async def identified(request: Request) -> Caller:
+    """Whoever calls, found out once a request: :func:`caller_of` tells it again."""
+    known: Caller | None = getattr(request.state, "caller", None)
+    if known is None:
+        known = await get_parts(request).keys.identify(token_of(request))
+        request.state.caller = known
+    return known
 
 
-ForChat = Annotated[Parts, Depends(chat_access)]
-ForAdmin = Annotated[Parts, Depends(admin_access)]
+def caller_of(request: Request) -> Caller:
+    """Whoever calls an endpoint that asked for one of the parts below."""
+    return cast("Caller", request.state.caller)
+
+
+def access_for(*roles: Role) -> Callable[[Request], Awaitable[Parts]]:
+    """Gives the parts to callers that have one of the ``roles``."""
+
+    async def access(request: Request) -> Parts:
+        check_role(await identified(request), roles)
+        return get_parts(request)
+
+    return access
+
+
+def check_role(caller: Caller, roles: Collection[Role]) -> None:
+    """Raises :class:`AccessDenied` unless the caller has one of the ``roles``."""
+    if caller.role in roles:
+        return
+    wanted = " or ".join(roles)
+    if caller.id == ANONYMOUS:
+        raise AccessDenied(
+            f"this needs a key of role {wanted}: send 'Authorization: Bearer KEY', for one with "
+            "the key from the server's admin.key file"
+        )
+    raise RoleDenied(
+        f"the key {caller.name!r} has role {caller.role}, and this needs {wanted}: use another key"
+    )
+
+
+CHATS = (Role.CHAT, Role.JOBS, Role.ADMIN)
+RUNS_JOBS = (Role.JOBS, Role.ADMIN)
+READS_JOBS = (Role.JOBS, Role.VIEWER, Role.ADMIN)
+READS = (Role.VIEWER, Role.ADMIN)
+CHANGES = (Role.ADMIN,)
+
+ForChat = Annotated[Parts, Depends(access_for(*CHATS))]
+ForReader = Annotated[Parts, Depends(access_for(*Role))]
+"""Whoever may call at all: what belongs to a caller is checked by :meth:`Caller.owns`."""
+ForJobs = Annotated[Parts, Depends(access_for(*RUNS_JOBS))]
+ForJobReader = Annotated[Parts, Depends(access_for(*READS_JOBS))]
+ForViewer = Annotated[Parts, Depends(access_for(*READS))]
+ForAdmin = Annotated[Parts, Depends(access_for(*CHANGES))]
+WhoCalls = Annotated[Caller, Depends(identified)]
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from coterie.errors import CoterieError
+from coterie.errors import CoterieError, LimitExceeded, QuotaExceeded
 from orchestrator.api.dashboard.errors import error_page, is_page
 from orchestrator.protocol.errors import error_body, status_and_body
 
@@ -21,7 +21,12 @@ log = logging.getLogger(__name__)
 
 def _headers(error: CoterieError) -> Mapping[str, str]:
     wait = getattr(error, "retry_after_s", None)
-    return {"Retry-After": str(math.ceil(wait))} if wait else {}
+    headers = {"Retry-After": str(math.ceil(wait))} if wait else {}
+    if isinstance(error, LimitExceeded):
+        headers |= error.headers
+    if isinstance(error, QuotaExceeded):
+        headers["x-should-retry"] = "false"  # OpenAI's clients would try again within seconds
+    return headers
 
 
 def _response(

@@ -14,7 +14,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from coterie.errors import FileTooLarge, RequestError
-from orchestrator.api.deps import ForChat
+from orchestrator.api.deps import ForChat, ForReader
 from orchestrator.batches.file_store import CHUNK
 from orchestrator.batches.stored_file import BATCH, KEPT, MOST_BYTES, StoredFile
 
@@ -67,7 +67,7 @@ async def upload_file(request: Request, parts: ForChat) -> dict[str, Any]:
 
 @router.get("")
 async def list_files(
-    parts: ForChat,
+    parts: ForReader,
     purpose: str | None = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
     order: Literal["asc", "desc"] = "desc",
@@ -81,12 +81,12 @@ async def list_files(
 
 
 @router.get("/{id}")
-async def get_file(id: str, parts: ForChat) -> dict[str, Any]:
+async def get_file(id: str, parts: ForReader) -> dict[str, Any]:
     return file_body(await parts.batches.files.get(id))
 
 
 @router.get("/{id}/content", response_model=None)
-async def file_content(id: str, parts: ForChat) -> StreamingResponse:
+async def file_content(id: str, parts: ForReader) -> StreamingResponse:
     """The file itself, piece by piece."""
     file = await parts.batches.files.get(id)
     headers = {

@@ -1,4 +1,5 @@
-"""``/v1/jobs``: a task put to a strategy, watched on its way.  Every call needs the admin key."""
+"""``/v1/jobs``: a task put to a strategy, watched on its way.  Needs a key of role jobs
+or admin; a viewer's to look."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coterie.types import Sampling, as_jsonable
 from evals.results import ItemResult
-from orchestrator.api.deps import EventStream, ForAdmin
+from orchestrator.api.deps import EventStream, ForJobReader, ForJobs
 from orchestrator.jobs.job import Job, JobSpec
 from orchestrator.jobs.progress import JobProgress
 from orchestrator.parts import Parts
@@ -58,32 +59,32 @@ class JobRequest(BaseModel):
 
 
 @router.post("", status_code=202)
-async def create_job(body: JobRequest, parts: ForAdmin) -> dict[str, Any]:
+async def create_job(body: JobRequest, parts: ForJobs) -> dict[str, Any]:
     """Queues a job; ``GET /v1/jobs/{id}`` tells how far it is."""
     return job_body(await parts.jobs.submit(body.to_domain()))
 
 
 @router.get("")
 async def list_jobs(
-    parts: ForAdmin, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+    parts: ForJobReader, limit: Annotated[int, Query(ge=1, le=1000)] = 100
 ) -> dict[str, Any]:
     """The newest jobs, newest first."""
     return {"object": "list", "data": [job_body(job) for job in await parts.jobs.list(limit)]}
 
 
 @router.get("/{id}")
-async def get_job(id: str, parts: ForAdmin) -> dict[str, Any]:
+async def get_job(id: str, parts: ForJobReader) -> dict[str, Any]:
     return job_body(await parts.jobs.get(id))
 
 
 @router.post("/{id}/cancel")
-async def cancel_job(id: str, parts: ForAdmin) -> dict[str, Any]:
+async def cancel_job(id: str, parts: ForJobs) -> dict[str, Any]:
     """Stops the job; what was answered is kept."""
     return job_body(await parts.jobs.cancel(id))
 
 
 @router.post("/{id}/resume")
-async def resume_job(id: str, parts: ForAdmin) -> dict[str, Any]:
+async def resume_job(id: str, parts: ForJobs) -> dict[str, Any]:
     """Goes on with a job that was cancelled or failed; parked items are tried again."""
     return job_body(await parts.jobs.resume(id))
 
@@ -91,7 +92,7 @@ async def resume_job(id: str, parts: ForAdmin) -> dict[str, Any]:
 @router.get("/{id}/results", response_model=None)
 async def job_results(
     id: str,
-    parts: ForAdmin,
+    parts: ForJobReader,
     after: Annotated[int, Query(ge=-1)] = -1,
     limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
     accept: Annotated[str, Header()] = "",
@@ -106,7 +107,7 @@ async def job_results(
 
 
 @router.get("/{id}/events", response_model=None)
-async def job_events(id: str, parts: ForAdmin) -> Response:
+async def job_events(id: str, parts: ForJobReader) -> Response:
     """Server-sent events: ``progress`` whenever there is some; the stream ends with the job."""
     await parts.jobs.get(id)
     return EventStream(_events(parts, id), {})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from coterie.types import Expert
-from orchestrator.api.deps import ForChat
+from orchestrator.api.deps import ForReader, caller_of
 from orchestrator.protocol.models import AUTO
 from orchestrator.routing import OFFERED
 
@@ -15,11 +15,13 @@ router = APIRouter()
 
 
 @router.get("/v1/models")
-async def list_models(parts: ForChat) -> dict[str, Any]:
-    """What the ``model`` field may name."""
-    virtual = [AUTO, *(f"{AUTO}/{strategy}" for strategy in OFFERED)]
+async def list_models(request: Request, parts: ForReader) -> dict[str, Any]:
+    """What the ``model`` field may name, as far as the caller's key may use it."""
+    caller = caller_of(request)
+    virtual = [AUTO, *(f"{AUTO}/{s}" for s in OFFERED if caller.may_use(s))]
     rows = [_row(name, "coterie") for name in virtual]
-    return {"object": "list", "data": [*rows, *(_expert(e) for e in parts.roster.enabled)]}
+    experts = [_expert(e) for e in parts.roster.enabled if caller.may_ask(e.name)]
+    return {"object": "list", "data": [*rows, *experts]}
 
 
 def _row(id: str, owner: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``/admin``: profiling, the snapshots it makes, and synonyms.  Every call needs the admin key."""
+"""``/admin``: profiling, its snapshots, and synonyms.  Viewers read, administrators change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from coterie.errors import RequestError
 from coterie.types import as_jsonable
 from evals.tasks import load_task
 from evals.tasks.options import TaskOptions
-from orchestrator.api.deps import ForAdmin
+from orchestrator.api.deps import ForAdmin, ForViewer, WhoCalls
 from orchestrator.parts import Parts
 from orchestrator.profiling import ProfilingPlan
 from skills.keyword_store import KeywordStore
@@ -67,7 +67,7 @@ class SplitRequest(_Body):
 
 
 @router.post("/profiles", status_code=202)
-async def start_profiling(body: ProfilingRequest, parts: ForAdmin) -> dict[str, Any]:
+async def start_profiling(body: ProfilingRequest, parts: ForAdmin, who: WhoCalls) -> dict[str, Any]:
     """Begins grading experts; ``GET /admin/profiles`` tells how far it is."""
     if body.name is not None:  # told now, not after an hour of grading
         await parts.archive.check_name(body.name)
@@ -90,11 +90,12 @@ async def start_profiling(body: ProfilingRequest, parts: ForAdmin) -> dict[str, 
             tuple(body.skills),
         )
     )
+    await parts.audit.note(who, "profiles.start", task.name, body.model_dump())
     return {"profiling": as_jsonable(parts.profiling.state)}
 
 
 @router.get("/profiles")
-async def show_profiles(parts: ForAdmin) -> dict[str, Any]:
+async def show_profiles(parts: ForViewer) -> dict[str, Any]:
     """The active snapshot's profiles of registered experts, and the state of a run."""
     knowledge = await parts.knowledge()
     registered = {e.name for e in await parts.registry.list()}
@@ -111,7 +112,7 @@ async def show_profiles(parts: ForAdmin) -> dict[str, Any]:
 
 
 @router.get("/snapshots")
-async def list_snapshots(parts: ForAdmin) -> dict[str, Any]:
+async def list_snapshots(parts: ForViewer) -> dict[str, Any]:
     """Every snapshot, the newest first."""
     active = await parts.archive.snapshots.active()
     found = await parts.archive.snapshots.list()
@@ -119,25 +120,28 @@ async def list_snapshots(parts: ForAdmin) -> dict[str, Any]:
 
 
 @router.post("/snapshots", status_code=201)
-async def make_snapshot(body: SnapshotRequest, parts: ForAdmin) -> dict[str, Any]:
+async def make_snapshot(body: SnapshotRequest, parts: ForAdmin, who: WhoCalls) -> dict[str, Any]:
     """A new snapshot of all stored answers; routing uses it from now on."""
     made = await parts.archive.make(body.name, note=body.note)
+    await parts.audit.note(who, "snapshot.make", made.name, {"note": body.note})
     await parts.knowledge()
     return snapshot_body(made, made.name)
 
 
 @router.post("/snapshots/{name}/activate")
-async def activate_snapshot(name: str, parts: ForAdmin) -> dict[str, Any]:
+async def activate_snapshot(name: str, parts: ForAdmin, who: WhoCalls) -> dict[str, Any]:
     """Makes routing use an older snapshot again, or a newer one."""
     info = await parts.archive.snapshots.activate(name)
+    await parts.audit.note(who, "snapshot.activate", name)
     await parts.knowledge()
     return snapshot_body(info, name)
 
 
 @router.delete("/snapshots/{name}", status_code=204)
-async def remove_snapshot(name: str, parts: ForAdmin) -> None:
+async def remove_snapshot(name: str, parts: ForAdmin, who: WhoCalls) -> None:
     """Forgets a snapshot that is not the active one."""
     await parts.archive.snapshots.remove(name)
+    await parts.audit.note(who, "snapshot.remove", name)
 
 
 def snapshot_body(info: SnapshotInfo, active: str | None) -> dict[str, Any]:
@@ -153,14 +157,14 @@ def snapshot_body(info: SnapshotInfo, active: str | None) -> dict[str, Any]:
 
 
 @router.get("/synonyms")
-async def list_synonyms(parts: ForAdmin) -> dict[str, Any]:
+async def list_synonyms(parts: ForViewer) -> dict[str, Any]:
     """Which keywords are read as which skill, and who says so."""
     return _synonyms_body(await parts.synonyms.synonyms())
 
 
 @router.get("/synonyms/suggestions")
 async def suggest_synonyms(
-    parts: ForAdmin, threshold: Annotated[float, Query(gt=0, le=1)] = 0.8
+    parts: ForViewer, threshold: Annotated[float, Query(gt=0, le=1)] = 0.8
 ) -> dict[str, Any]:
     """Keywords an LLM named that are nearly a skill, most similar first; nothing is merged."""
     embed = parts.coterie.services.embed
@@ -175,18 +179,20 @@ async def suggest_synonyms(
 
 
 @router.post("/synonyms/merge")
-async def merge_synonym(body: MergeRequest, parts: ForAdmin) -> dict[str, Any]:
+async def merge_synonym(body: MergeRequest, parts: ForAdmin, who: WhoCalls) -> dict[str, Any]:
     """From now on the keyword is read as the skill; nothing stored is rewritten."""
     _check_skill(body.skill, parts)
     merged = await parts.synonyms.merge(body.keyword, body.skill, by=ADMINISTRATOR)
+    await parts.audit.note(who, "synonym.merge", body.keyword, {"skill": body.skill})
     await parts.read_synonyms()
     return _synonyms_body(merged)
 
 
 @router.post("/synonyms/split")
-async def split_synonym(body: SplitRequest, parts: ForAdmin) -> dict[str, Any]:
+async def split_synonym(body: SplitRequest, parts: ForAdmin, who: WhoCalls) -> dict[str, Any]:
     """Takes a merge back."""
     left = await parts.synonyms.split(body.keyword)
+    await parts.audit.note(who, "synonym.split", body.keyword)
     await parts.read_synonyms()
     return _synonyms_body(left)
 

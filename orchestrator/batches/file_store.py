@@ -12,10 +12,10 @@ from sqlalchemy import and_, delete, or_, select, tuple_, update
 
 from coterie.db import Database, insert_new
 from coterie.errors import UnknownFile
+from coterie.outage import reaching
 from orchestrator.batches.batch import OVER
 from orchestrator.batches.stored_file import StoredFile
 from orchestrator.batches.tables import BatchRow, FileChunkRow, FileRow
-from orchestrator.jobs.outage import reaching
 
 CHUNK = 512 * 1024
 """Bytes in one piece, at most."""

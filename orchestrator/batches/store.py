@@ -10,10 +10,10 @@ from sqlalchemy import or_, select, tuple_, update
 
 from coterie.db import Database, insert_new, utcnow
 from coterie.errors import UnknownBatch
+from coterie.outage import reaching
 from coterie.types import Usage, as_jsonable
 from orchestrator.batches.batch import OVER, Batch, BatchState, Counts, Problem
 from orchestrator.batches.tables import BatchRow, FileRow
-from orchestrator.jobs.outage import reaching
 
 LEASE = timedelta(seconds=30)
 """How long whoever works on a batch may be silent before another takes it over."""

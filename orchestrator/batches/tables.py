@@ -24,6 +24,7 @@ class FileRow(Base):
     ready: Mapped[bool]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    key: Mapped[str] = mapped_column(server_default="")
 
 
 class FileChunkRow(Base):
@@ -58,3 +59,4 @@ class BatchRow(Base):
     beat_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    key: Mapped[str] = mapped_column(server_default="")

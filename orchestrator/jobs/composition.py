@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from coterie.db import Database
+from coterie.outage import reaching
 from coterie.ports import Task
 from evals.tasks import load_task
 from evals.tasks.options import TaskOptions
@@ -17,7 +18,6 @@ from orchestrator.jobs.ground import Ground, Publishing, Tally
 from orchestrator.jobs.item_store import ItemStore
 from orchestrator.jobs.job import JobSpec
 from orchestrator.jobs.life import Life
-from orchestrator.jobs.outage import reaching
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.service import JobService
 from orchestrator.jobs.store import JobStore

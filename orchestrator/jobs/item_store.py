@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from sqlalchemy import bindparam, case, func, select, update
 
 from coterie.db import Database, insert_new
+from coterie.outage import reaching
 from coterie.types import SkillWeight, as_jsonable
 from evals.results import ItemResult
 from orchestrator.jobs import record
-from orchestrator.jobs.outage import reaching
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.tables import JobItemRow
 

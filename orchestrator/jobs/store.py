@@ -11,10 +11,10 @@ from sqlalchemy import and_, delete, func, or_, select, update
 
 from coterie.db import Database, insert_new, utcnow
 from coterie.errors import UnknownJob
+from coterie.outage import reaching
 from coterie.types import as_jsonable
 from orchestrator.jobs.item_store import PARKED, ROUTED
 from orchestrator.jobs.job import Job, JobSpec, JobState
-from orchestrator.jobs.outage import reaching
 from orchestrator.jobs.progress import JobProgress
 from orchestrator.jobs.tables import JobItemRow, JobRow
 

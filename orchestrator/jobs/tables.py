@@ -35,6 +35,7 @@ class JobRow(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     retry_before: Mapped[datetime]
+    key: Mapped[str] = mapped_column(server_default="")
 
 
 class JobItemRow(Base):

@@ -17,11 +17,11 @@ from typing import Any
 from sqlalchemy import and_, bindparam, case, delete, func, select, update
 
 from coterie.db import Database, insert_new, utcnow
+from coterie.outage import reaching
 from coterie.types import Completion, Failure, Sampling
 from coterie.uncut import uncut
 from orchestrator.jobs import record
 from orchestrator.jobs.keys import is_sealed
-from orchestrator.jobs.outage import reaching
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.tables import PromptRow, UnitRow
 from orchestrator.scheduling.work import Batch, Unit

@@ -1,1 +1,1 @@
-"""Keys: who may do what."""
+"""Keys and those who call: what each may do, what it may spend, and what was changed by whom."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from coterie.errors import UnknownModel
 from coterie.types import Candidate, Route, Term
 from orchestrator.routing.adaptive import Adaptive
-from orchestrator.routing.auto import Auto
+from orchestrator.routing.auto import Auto, falls_on
 from orchestrator.routing.base import Policy, Pool, Query, Router, chances, names
 from orchestrator.routing.baselines import (
     BestSingle,
@@ -94,6 +94,7 @@ __all__ = [
     "Router",
     "chances",
     "direct",
+    "falls_on",
     "load_router",
     "names",
     "stay",

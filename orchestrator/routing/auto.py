@@ -11,6 +11,11 @@ from orchestrator.routing.base import Policy, Pool, Query, Router
 FALLBACK = "symbolic"
 
 
+def falls_on(choices: Mapping[str, str]) -> str:
+    """The strategy that ``auto`` leaves the decision to, by what the snapshot has chosen."""
+    return choices.get(Auto.name) or FALLBACK
+
+
 class Auto(Router):
     """Delegates to the strategy that the snapshot names; to ``symbolic`` where it names none.
 

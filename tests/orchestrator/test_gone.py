@@ -13,10 +13,10 @@ import pytest
 from fastapi.responses import JSONResponse
 
 from coterie.clock import SystemClock
-from orchestrator.api.story import LEFT
 from orchestrator.engines.http import create_client
 from orchestrator.engines.openai import OpenAIEngine
 from orchestrator.engines.target import Target
+from orchestrator.traces.facts import LEFT
 from tests.orchestrator.engines.engine_upstream import Upstream, completion, running_upstream
 
 PROSE = "Autumn leaves are falling down and nobody is here to see it but the old grey cat. " * 2

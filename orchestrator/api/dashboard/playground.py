@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from orchestrator.api.chat import Conversation, to_inquiry
+from orchestrator.api.chat import Conversation, admitted, to_inquiry
 from orchestrator.api.dashboard.answers_view import answers_view
 from orchestrator.api.dashboard.guard import Chats, Visit
 from orchestrator.api.dashboard.route_view import route_view
@@ -55,13 +55,17 @@ async def ask(body: ChatRequest, visit: Chats, request: Request) -> Response:
     wanted = {"stream": True, "stream_options": StreamOptions(include_usage=True)}
     streamed = body.model_copy(update=wanted)
     inquiry = to_inquiry(streamed, request, visit.parts)
-    return await Conversation(visit.parts, inquiry, streamed, Beside(visit)).respond(request)
+    leave = await admitted(inquiry, visit.caller, visit.parts)
+    told = Conversation(visit.parts, inquiry, streamed, leave, Beside(visit))
+    return await told.respond(request)
 
 
 def offer_of(visit: Visit) -> Offer:
     """The models that whoever visits may ask."""
-    strategies = (AUTO, *(f"{AUTO}/{name}" for name in OFFERED))
-    return Offer(strategies, tuple(sorted(e.name for e in visit.parts.roster.enabled)))
+    caller = visit.caller
+    strategies = (AUTO, *(f"{AUTO}/{name}" for name in OFFERED if caller.may_use(name)))
+    enabled = (e.name for e in visit.parts.roster.enabled)
+    return Offer(strategies, tuple(sorted(filter(caller.may_ask, enabled))))
 
 
 @dataclass(slots=True)
