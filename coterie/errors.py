@@ -29,7 +29,8 @@ CoterieError
 ├── AccessDenied                no key, or not the right one
 │   ├── KeyRefused              it was revoked, or has expired
 │   ├── RoleDenied              a key, but not one for this
-│   └── ModelNotAllowed         a key, but not for this model
+│   ├── ModelNotAllowed         a key, but not for this model
+│   └── Forbidden               the key is right, but how it was asked is not
 ├── LimitExceeded               a key has used what it may
 │   ├── RateExceeded            in a minute
 │   └── QuotaExceeded           in its budget's period
@@ -191,7 +192,7 @@ class AccessDenied(CoterieError):
 
 
 class Forbidden(AccessDenied):
-    """The key is known, and may not do this."""
+    """Whoever asks may do this, but not in this way: another site's page may have asked."""
 
 
 class KeyRefused(AccessDenied):

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 
-from coterie.errors import AccessDenied, Forbidden
+from coterie.errors import AccessDenied, Forbidden, RoleDenied
 from orchestrator.api.dashboard.rendering import Pages
 from orchestrator.api.dashboard.session import COOKIE, Session, Sessions, same_token
 from orchestrator.api.deps import get_parts
@@ -135,7 +135,7 @@ def needs(right: Right) -> Any:
 
     async def check(found: Annotated[Visit, Depends(visit)]) -> Visit:
         if not found.may(right):
-            raise Forbidden(
+            raise RoleDenied(
                 f"{found.caller.name!r} has the role {found.caller.role.value}, which may not "
                 f"{right.value}: log in with a key that may"
             )

@@ -19,7 +19,7 @@ from orchestrator.api.dashboard.guard import (
 )
 from orchestrator.api.dashboard.session import COOKIE, LASTS_S
 from orchestrator.api.deps import get_parts
-from orchestrator.keys.key import Role
+from orchestrator.keys.key import ANONYMOUS, Role
 
 router = APIRouter()
 HOME = "/dashboard"
@@ -40,6 +40,8 @@ async def log_in(
     parts = get_parts(request)
     try:
         caller = await parts.keys.identify(key.strip())
+        if caller.id == ANONYMOUS:  # where chat needs no key, any text would do
+            raise AccessDenied("this is no key of this server")
     except AccessDenied as error:
         return _form(request, back, str(error), 401)
     response = RedirectResponse(_inside(back, caller.role), 303)
