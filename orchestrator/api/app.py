@@ -19,6 +19,7 @@ from orchestrator.api import (
     jobs,
     keys,
     models,
+    records,
     skills,
     status,
 )
@@ -26,6 +27,7 @@ from orchestrator.api.chat import new_request_id
 from orchestrator.parts import Parts
 
 MODULES = (
+    records,  # first: "/v1/routes/export" is no id
     chat,
     models,
     health,
