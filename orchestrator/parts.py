@@ -14,6 +14,8 @@ from coterie.types import Expert, Health, Skill
 from orchestrator.access import Access
 from orchestrator.batches.service import BatchService
 from orchestrator.descriptions import Descriptions
+from orchestrator.erasure import Erasure
+from orchestrator.feedback import FeedbackService
 from orchestrator.graph import Coterie
 from orchestrator.jobs.service import JobService
 from orchestrator.keys.audit import AuditLog
@@ -68,6 +70,8 @@ class Parts:
     traces: TraceWriter
     records: RecordStore
     traffic: TrafficStore
+    feedback: FeedbackService
+    erasure: Erasure
     access: Access
     keys: KeyRing
     audit: AuditLog
