@@ -8,12 +8,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from orchestrator.access import read_or_make_key
-from orchestrator.api.dashboard import errors, login, playground, skills
+from orchestrator.api.dashboard import errors, login, playground, requests, skills
 from orchestrator.api.dashboard.rendering import STATIC, Pages
 from orchestrator.api.dashboard.session import Sessions
 from orchestrator.parts import Parts
 
-PAGES = (login, playground, skills)
+PAGES = (login, playground, requests, skills)
 """The modules whose ``router`` holds pages; each declares the right it needs."""
 
 

@@ -71,7 +71,7 @@ def route_view(record: Record, most: int = SHOWN) -> RouteView | None:
         reason=str(record.get("reason", "")),
         skills=tuple(_share(s) for s in record.get("skills", ())),
         ranked=tuple(_ranked(c, chosen, reserve, scale) for c in shown),
-        more=len(candidates) - len(shown),
+        more=len(candidates) - len(shown) + int(record.get("candidates_left_out") or 0),
         chosen=chosen,
         reserve=reserve,
     )
