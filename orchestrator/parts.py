@@ -15,6 +15,8 @@ from orchestrator.access import Access
 from orchestrator.batches.service import BatchService
 from orchestrator.descriptions import Descriptions
 from orchestrator.draining import Draining
+from orchestrator.erasure import Erasure
+from orchestrator.feedback import FeedbackService
 from orchestrator.graph import Coterie
 from orchestrator.jobs.service import JobService
 from orchestrator.keys.audit import AuditLog
@@ -70,6 +72,8 @@ class Parts:
     traces: TraceWriter
     records: RecordStore
     traffic: TrafficStore
+    feedback: FeedbackService
+    erasure: Erasure
     access: Access
     keys: KeyRing
     audit: AuditLog

@@ -17,14 +17,30 @@ from orchestrator.api.dashboard import (
     keys,
     login,
     overview,
+    playground,
     reports,
+    requests,
+    skills,
     workers,
 )
 from orchestrator.api.dashboard.rendering import STATIC, Pages
 from orchestrator.api.dashboard.session import Sessions
 from orchestrator.parts import Parts
 
-PAGES = (login, overview, experts, expert, reports, jobs, workers, keys, audit)
+PAGES = (
+    login,
+    overview,
+    experts,
+    expert,
+    reports,
+    jobs,
+    workers,
+    keys,
+    audit,
+    playground,
+    requests,
+    skills,
+)
 """The modules whose ``router`` holds pages; each declares the right it needs."""
 
 
