@@ -43,6 +43,7 @@ class JobStore:
             "beat_at": utcnow() if job.owner else None,
             "created_at": job.created_at,
             "retry_before": job.retry_before,
+            "key": job.key,
         }
         async with self._database.transaction() as session:
             await insert_new(session, JobRow, [row])
@@ -57,9 +58,11 @@ class JobStore:
         return _job(row)
 
     @reaching
-    async def newest(self, limit: int = 100) -> list[Job]:
-        """The newest ``limit`` jobs, newest first."""
+    async def newest(self, limit: int = 100, keys: Collection[str] | None = None) -> list[Job]:
+        """The newest ``limit`` jobs, newest first; those made with one of ``keys`` alone."""
         query = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id).limit(limit)
+        if keys is not None:
+            query = query.where(JobRow.key.in_(list(keys)))
         async with self._database.read() as session:
             return [_job(row) for row in await session.scalars(query)]
 
@@ -227,4 +230,5 @@ def _job(row: JobRow, *, settled: bool = True) -> Job:
         fixed=row.fixed if settled else None,
         progress=JobProgress.of(row.progress) if row.progress else None,
         owner=row.owner,
+        key=row.key,
     )
