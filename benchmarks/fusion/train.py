@@ -24,10 +24,12 @@ from examples.demo_experts.sample import Sample
 from examples.demo_experts.train import Plan, save, train
 
 SEED = 20_261_124
-PLAN = Plan(1536, batch=16, learning_rate=1e-3)
+PLAN = Plan(640, batch=16, learning_rate=1e-3)
 ELSEWHERE = 0.2
 """The share of conversations about something else."""
-_ASKED_ELSEWHERE = 320
+_ASKED_ELSEWHERE = 160
+AT_ONCE = 8
+"""Conversations run together: the large model's activations then fit 8 GB."""
 
 
 def elsewhere(small: str) -> list[Sample]:
@@ -57,7 +59,8 @@ def main() -> None:
     print(f"{len(others)} conversations about something else", flush=True)
     for task in args.tasks or TASKS:
         started = time.monotonic()
-        expert = train(conversations(task, others), args.model, PLAN, name=task, seed=SEED)
+        stream = conversations(task, others)
+        expert = train(stream, args.model, PLAN, name=task, seed=SEED, at_once=AT_ONCE)
         save(expert, args.out / task, Path(args.model).name)
         print(f"{task}: {time.monotonic() - started:.0f} s, saved to {args.out / task}", flush=True)
 
