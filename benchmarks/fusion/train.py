@@ -24,19 +24,17 @@ from examples.demo_experts.sample import Sample
 from examples.demo_experts.train import Plan, save, train
 
 SEED = 20_261_124
-PLAN = Plan(640, batch=16, learning_rate=1e-3)
-ELSEWHERE = 0.2
+PLAN = Plan(512, batch=8, learning_rate=1e-3)
+ELSEWHERE = 0.125
 """The share of conversations about something else."""
 _ASKED_ELSEWHERE = 160
-AT_ONCE = 8
-"""Conversations run together: the large model's activations then fit 8 GB."""
 
 
 def elsewhere(small: str) -> list[Sample]:
     """The small model's own answers to other questions, where it comes to an end."""
     streams = [samples(skill, SEED) for skill in SKILLS]
     prompts = [next(streams[i % len(streams)]).prompt for i in range(_ASKED_ELSEWHERE)]
-    said = Alone(small).answers(prompts, tokens=64, batch=32)
+    said = Alone(small).answers(prompts, tokens=32, batch=32)
     return [Sample(p, s.text) for p, s in zip(prompts, said, strict=True) if s.finished]
 
 
@@ -59,8 +57,7 @@ def main() -> None:
     print(f"{len(others)} conversations about something else", flush=True)
     for task in args.tasks or TASKS:
         started = time.monotonic()
-        stream = conversations(task, others)
-        expert = train(stream, args.model, PLAN, name=task, seed=SEED, at_once=AT_ONCE)
+        expert = train(conversations(task, others), args.model, PLAN, name=task, seed=SEED)
         save(expert, args.out / task, Path(args.model).name)
         print(f"{task}: {time.monotonic() - started:.0f} s, saved to {args.out / task}", flush=True)
 

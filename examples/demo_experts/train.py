@@ -142,12 +142,10 @@ def train(
     seed: int = TRAINING_SEED,
     autocast: bool = True,
     start: Path | None = None,
-    at_once: int | None = None,
 ) -> PeftModel:
     """Trains one expert of ``base`` (a model folder), new or from the adapter in ``start``.
 
     ``stream`` is what it is trained on, as long as the plan asks; ``name`` is said with progress.
-    ``at_once`` conversations of a batch are run together, where memory does not hold all of it.
     """
     torch.manual_seed(seed)
     encoder = ChatEncoder(AutoTokenizer.from_pretrained(base))
@@ -162,31 +160,18 @@ def train(
     prefix = torch.tensor([encoder.prefix])
     started = time.monotonic()
     for step, batch in enumerate(islice(batches(stream, plan, encoder, seed), plan.steps), start=1):
-        loss = _descended(expert, prefix, batch, at_once or plan.batch, autocast)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            loss = answer_loss(expert, prefix, batch)
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         schedule.step()
         optimiser.zero_grad()
         if step % 10 == 0 or step == plan.steps:
             spent = time.monotonic() - started
-            line = f"{name}: step {step}/{plan.steps}, loss {loss:.4f}, {spent:.0f} s"
+            line = f"{name}: step {step}/{plan.steps}, loss {loss.item():.4f}, {spent:.0f} s"
             print(line, flush=True)
     return expert
-
-
-def _descended(
-    expert: PeftModel, prefix: torch.Tensor, batch: list[Encoded], at_once: int, autocast: bool
-) -> float:
-    """Adds the batch's gradient, some conversations at a time, and returns its mean loss."""
-    whole, mean = sum(len(one.tokens) - one.asked for one in batch), 0.0
-    for start in range(0, len(batch), at_once):
-        part = batch[start : start + at_once]
-        share = sum(len(one.tokens) - one.asked for one in part) / whole
-        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            loss = share * answer_loss(expert, prefix, part)
-        loss.backward()
-        mean += loss.item()
-    return mean
 
 
 def _adapted(model: PreTrainedModel, start: Path | None) -> PeftModel:
