@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 MODES: Mapping[str, Mapping[str, Any]] = {
-    "static 0.5": {"kind": "static", "alpha": 0.5},
+    "dynamic, refined": {"kind": "dynamic", "solver": "refined"},
     "static 1": {"kind": "static", "alpha": 1.0},
+    "static 0.5": {"kind": "static", "alpha": 0.5},
     "static 1.5": {"kind": "static", "alpha": 1.5},
     "dynamic, grid": {"kind": "dynamic", "solver": "grid"},
-    "dynamic, refined": {"kind": "dynamic", "solver": "refined"},
 }
 """With one expert.  Emulated fine-tuning is static 1 there, but for a constant."""
 
 MIXED: Mapping[str, Mapping[str, Any]] = {
-    "static 1": {"kind": "static", "alpha": 1.0},
-    "dynamic, grid": {"kind": "dynamic", "solver": "grid"},
     "dynamic, refined": {"kind": "dynamic", "solver": "refined"},
     "dynamic, joint": {"kind": "dynamic", "solver": "joint"},
+    "static 1": {"kind": "static", "alpha": 1.0},
+    "dynamic, grid": {"kind": "dynamic", "solver": "grid"},
 }
 """With the experts of all tasks in one fusion."""
 

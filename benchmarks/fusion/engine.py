@@ -43,13 +43,16 @@ class Engine:
     url: str
     traces: Path
 
-    async def answers(self, prompts: Sequence[str], fusion: str | None) -> list[str]:
-        """An answer for each prompt, fused or the large model's own; 32 are asked at a time."""
+    async def answers(self, prompts: Sequence[str], fusion: str | None, label: str) -> list[str]:
+        """An answer for each prompt, fused or the large model's own; 32 are asked at a time.
+
+        The α of 60 of them can be had by ``label``, of those that came last.
+        """
         turn = asyncio.Semaphore(AT_ONCE)
 
         async def one(number: int, prompt: str) -> str:
             async with turn:
-                return await self._asked(prompt, fusion, f"{fusion}.{number % 60}")
+                return await self._asked(prompt, fusion, f"{label}.{number % 60}")
 
         return list(await asyncio.gather(*(one(i, prompt) for i, prompt in enumerate(prompts))))
 
@@ -59,13 +62,14 @@ class Engine:
         if fusion is not None:
             body["vllm_xargs"] = {"fusion": fusion, "fusion_trace": trace}
         url = f"{self.url}/v1/chat/completions"
-        answer = await self.client.post(url, json=body, timeout=600)
+        # No limit: whoever shares the machine may make all of this stand still for a while.
+        answer = await self.client.post(url, json=body, timeout=None)
         answer.raise_for_status()
         return str(answer.json()["choices"][0]["message"]["content"])
 
-    def alphas(self, fusion: str) -> list[dict[str, float]]:
-        """α of each expert at every step that was traced; the last answers of 60 are kept."""
-        files = sorted(self.traces.glob(f"{fusion}.*.jsonl"))
+    def alphas(self, label: str) -> list[dict[str, float]]:
+        """α of each expert at every step that was traced."""
+        files = sorted(self.traces.glob(f"{label}.*.jsonl"))
         return [json.loads(line)["alpha"] for file in files for line in file.open()]
 
 
@@ -82,7 +86,7 @@ async def serving(large: str, block: Mapping[str, Any], home: Path) -> AsyncIter
         process = ManagedVllm(spec, settings, client, _SystemClock())
         process.start()
         try:
-            await process.wait_ready(600)
+            await process.wait_ready(3600)
             yield Engine(client, process.base_url, traces)
         finally:
             await process.stop()

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import json
 import logging
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,27 +80,36 @@ def run_alone(record: Record, args: argparse.Namespace, asked: dict[str, list[Sa
             (EXPERT, args.small, small / task),
             (TUNED, args.large, large / task),
         ):
-            if not record.has(arm, task) and (adapter is None or adapter.exists()):
+            there = adapter is None or adapter.exists()
+            if there and chosen(args, arm) and not record.has(arm, task):
                 started = time.monotonic()
                 said = Alone(model, adapter).answers(prompts, tokens=MOST_TOKENS)
                 record.keep(arm, task, [one.text for one in said], time.monotonic() - started)
 
 
-def fused_arms(tasks: Iterable[str]) -> list[tuple[str, str, str | None]]:
+def fused_arms(tasks: Sequence[str]) -> list[tuple[str, str, str | None]]:
     """Arm, task and the engine's fusion, for all that the engine is asked."""
-    found: list[tuple[str, str, str | None]] = []
-    for task in tasks:
-        found.append((LARGE, task, None))
-        found += [(mode, task, slug(task, mode)) for mode in MODES]
-        found += [(f"all experts: {mode}", task, slug("all", mode)) for mode in MIXED]
-    return found
+    found: list[tuple[str, str, str | None]] = [(LARGE, task, None) for task in tasks]
+    found += [(mode, task, slug(task, mode)) for mode in MODES for task in tasks]
+    return found + [(together(mode), task, slug("all", mode)) for mode in MIXED for task in tasks]
+
+
+def together(mode: str) -> str:
+    """The arm in which the experts of all tasks are fused."""
+    return f"all experts: {mode}"
+
+
+ARMS = (LARGE, BASE, EXPERT, *MODES, *map(together, MIXED), TUNED)
+"""In the order they are shown."""
 
 
 async def run_fused(
     record: Record, args: argparse.Namespace, asked: dict[str, list[Sample]]
 ) -> None:
     """The large model alone and every fusion, on one engine."""
-    wanted = [one for one in fused_arms(asked) if not record.has(*one[:2]) and chosen(args, one[0])]
+    wanted = [
+        one for one in fused_arms(list(asked)) if not record.has(*one[:2]) and chosen(args, one[0])
+    ]
     if not wanted:
         return
     fusions = block(args.small, args.adapters / "small", asked)
@@ -117,9 +127,10 @@ async def _ask(
     record: Record, engine: Engine, samples: list[Sample], arm: str, task: str, fusion: str | None
 ) -> None:
     started = time.monotonic()
-    said = await engine.answers([sample.prompt for sample in samples], fusion)
+    label = f"{task}.{fusion}"
+    said = await engine.answers([sample.prompt for sample in samples], fusion, label)
     if fusion is not None:
-        record.alphas.setdefault(arm, {})[task] = spread(engine.alphas(fusion))
+        record.alphas.setdefault(arm, {})[task] = spread(engine.alphas(label))
     record.keep(arm, task, said, time.monotonic() - started)
 
 
@@ -161,7 +172,7 @@ def figures(graded: dict[str, dict[str, list[bool]]]) -> dict[str, dict[str, dic
             found["gap"] = asdict(gap_closed(graded[arm][task], ends[0], ends[1]))
         return found
 
-    return {arm: {task: of(arm, task) for task in by_task} for arm, by_task in graded.items()}
+    return {arm: {task: of(arm, task) for task in graded[arm]} for arm in ARMS if arm in graded}
 
 
 def table(
@@ -184,6 +195,12 @@ def gap_cell(of: dict[str, Any]) -> str:
     return str(Gap(**of["gap"])) if "gap" in of else "–"
 
 
+def digests(adapters: Path) -> dict[str, str]:
+    """What the small experts are: the answers of others are no use."""
+    weights = {task: adapters / "small" / task / "adapter_model.safetensors" for task in TASKS}
+    return {t: hashlib.sha256(file.read_bytes()).hexdigest()[:12] for t, file in weights.items()}
+
+
 def main() -> None:
     """Runs what is missing and prints two tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -192,12 +209,12 @@ def main() -> None:
     parser.add_argument("--adapters", type=Path, required=True)
     parser.add_argument("--split", choices=("val", "test"), default="test")
     parser.add_argument("--count", type=int, default=200, help="questions a task")
-    parser.add_argument("--arms", action="append", help="of the engine's arms, only these")
+    parser.add_argument("--arms", action="append", help="only these arms")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     logging.disable(logging.INFO)
     asked = {task: questions(task, args.split, args.count) for task in TASKS}
-    setting = {"split": args.split, "count": args.count, "tasks": sorted(TASKS)}
+    setting = {"split": args.split, "count": args.count, "experts": digests(args.adapters)}
     record = Record.opened(args.out, setting)
     run_alone(record, args, asked)
     asyncio.run(run_fused(record, args, asked))
