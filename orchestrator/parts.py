@@ -75,7 +75,7 @@ class Parts:
             self.roster.snapshot = Snapshot.of(experts, await self._knowledge(), described)
             await self.fleet.sync(experts)
             # Last: an encoder takes a while to load, and engines start meanwhile.
-            described = await self.descriptions.of([e for e in experts if e.enabled])
+            described = await self.descriptions.of([e for e in experts if e.recruited])
             self.roster.snapshot = replace(self.roster.snapshot, descriptions=described)
         await self.read_synonyms()
         await self.roster.warm(self.coterie.services.policy)

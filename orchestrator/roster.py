@@ -71,9 +71,14 @@ class Roster:
         """The enabled experts, by name."""
         return tuple(e for _, e in sorted(self.snapshot.experts.items()) if e.enabled)
 
+    @property
+    def recruited(self) -> tuple[Expert, ...]:
+        """Those of them that routing may choose, by name."""
+        return tuple(e for e in self.enabled if e.recruit)
+
     async def warm(self, policy: Policy) -> None:
         """Derives what decisions rest on, if there is new knowledge, before a request needs it."""
-        knowledge, experts = self.snapshot.knowledge, self.enabled
+        knowledge, experts = self.snapshot.knowledge, self.recruited
         if experts and knowledge is not self._warm:
             await asyncio.to_thread(warm, Pool(experts, knowledge), policy)
             self._warm = knowledge
@@ -119,11 +124,11 @@ class Roster:
                 del self._in_flight[name]
 
     async def pool(self, inquiry: Inquiry) -> Pool:
-        """Every enabled expert whose engine can be asked and whose context holds the question."""
-        if not self.enabled:
+        """Every recruited expert whose engine can be asked and whose context holds the question."""
+        if not self.recruited:
             raise NoExpertAvailable(
-                "no expert is enabled: add one with `coterie experts add`, or enable one with "
-                "`coterie experts enable NAME`"
+                "no expert is enabled that may be recruited: add one with `coterie experts add`, "
+                "enable one with `coterie experts enable NAME`, or ask one by its name"
             )
         reachable, reasons = self._reachable()
         if not reachable:
@@ -157,7 +162,7 @@ class Roster:
 
     def _reachable(self) -> tuple[list[Expert], list[str]]:
         found, reasons = [], []
-        for expert in self.enabled:
+        for expert in self.recruited:
             try:
                 self._engines.engine(expert.name)
             except EngineError as error:
