@@ -183,8 +183,9 @@ def test_the_fused_expert_is_its_adapter_token_by_token_and_no_second_voice(demo
     [trace] = demo.client.get(f"/v1/routes/{fused.headers['x-request-id']}")["alpha"]
     assert trace["steps"]
     assert all(step["arithmetic"] == pytest.approx(1, abs=0.05) for step in trace["steps"])
-    heard = demo.ask("coterie/all", question, temperature=0).headers["x-coterie-experts"]
-    assert set(heard.split(",")) == {"base", *SKILLED}
+    voted = demo.ask("coterie/all", question, temperature=0)
+    record = demo.client.get(f"/v1/routes/{voted.headers['x-request-id']}")
+    assert {c["expert"] for c in record["candidates"]} == {"base", *SKILLED}
 
 
 def test_an_over_long_prompt_is_refused(demo: Demo) -> None:
