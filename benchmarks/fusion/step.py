@@ -20,14 +20,16 @@ from typing import Any
 from adapters import write_adapter
 from engines import Engine, Taken, drawn, running
 
-LARGE = "large"
-SIDES = {
+FUSED = {"vllm_xargs": {"fusion": "fused"}}
+SIDES: dict[str, dict[str, Any]] = {
+    "large": {"large": {}},
     "base": {"base": {}},
-    "adapted": {"adapted base": {"model": "expert"}},
-    "fusing-adapter": {"loaded": {}, "fused": {"vllm_xargs": {"fusion": "fused"}}},
-    "fusing-model": {"loaded": {}, "fused": {"vllm_xargs": {"fusion": "fused"}}},
+    "adapted": {"adapted": {"model": "expert"}},
+    "fusing-adapter": {"loaded": {}, "fused": FUSED},
+    "fusing-model": {"loaded": {}, "fused": FUSED},
 }
-"""The engines that are compared with the large model's, in turn, and how each is asked."""
+"""The engines, and how each is asked."""
+ORDER = ["large", "base", "fusing-adapter", "large", "fusing-model", "adapted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("large", type=Path)
     parser.add_argument("small", type=Path)
-    parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=ORDER)
     parser.add_argument("--mode", type=json.loads, default={"kind": "dynamic"})
     parser.add_argument("--rank", type=int, default=16, help="of the adapter")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
@@ -62,20 +64,16 @@ def options() -> argparse.ArgumentParser:
 
 
 async def measure(args: argparse.Namespace, home: Path) -> None:
-    """Writes the figures by side; the large model's own engine stays up for all of them."""
+    """Writes every side's figures as they come.  One engine is up at a time: memory is short."""
     asked = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
-    found: dict[str, Any] = {}
+    found: list[dict[str, Any]] = []
     settings = planned(args, home)
-    async with started(home, LARGE, settings) as large:
-        for side in args.sides:
-            async with started(home, side, settings) as engine:
-                found[side] = await compared(args, large, engine, SIDES[side])
-            args.out.write_text(json.dumps({"settings": asked, "sides": found}, indent=2))
-
-
-def started(home: Path, name: str, settings: Mapping[str, Setting]) -> Any:
-    one = settings[name]
-    return running(home / name, one.model, one.arguments, one.adapters)
+    for number, side in enumerate(args.sides):
+        one = settings[side]
+        starting = running(home / f"{number}", one.model, one.arguments, one.adapters)
+        async with starting as engine:
+            found.append({"side": side, **await rounds(args, engine, SIDES[side])})
+        args.out.write_text(json.dumps({"settings": asked, "sides": found}, indent=2))
 
 
 def planned(args: argparse.Namespace, home: Path) -> dict[str, Setting]:
@@ -89,7 +87,7 @@ def planned(args: argparse.Namespace, home: Path) -> dict[str, Setting]:
     twin.symlink_to(args.small.resolve(), target_is_directory=True)
     adapted = {"model": str(args.small), "adapter": adapter}
     return {
-        LARGE: Setting(args.large, plain),
+        "large": Setting(args.large, plain),
         "base": Setting(args.small, plain),
         "adapted": Setting(args.small, plain, {"expert": adapter}),
         "fusing-adapter": Setting(args.large, plain | fusing(args, adapted)),
@@ -107,27 +105,24 @@ def fusing(args: argparse.Namespace, expert: Mapping[str, str]) -> dict[str, Any
     }
 
 
-async def compared(
-    args: argparse.Namespace, large: Engine, engine: Engine, asks: Mapping[str, Any]
+async def rounds(
+    args: argparse.Namespace, engine: Engine, arms: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Every way to ask for every batch in every round, in every other the other way round."""
-    arms = {LARGE: (large, {}), **{name: (engine, ask) for name, ask in asks.items()}}
-    began = {LARGE: large.memory_mib, "side": engine.memory_mib}
-    for one, ask in arms.values():
-        await one.take(drawn(2, args.context, seed=-1), args.tokens, ask)
+    started = engine.memory_mib
+    for ask in arms.values():
+        await engine.take(drawn(2, args.context, seed=-1), args.tokens, ask)
     taken: dict[str, dict[str, list[Taken]]] = {}
     for number in range(args.rounds):
         for rows in args.batches:
             by = taken.setdefault(str(rows), {name: [] for name in arms})
             for name in list(arms)[:: -1 if number % 2 else 1]:
-                one, ask = arms[name]
                 prompts = drawn(rows, args.context, seed=number)
-                by[name].append(await one.take(prompts, args.tokens, ask))
+                by[name].append(await engine.take(prompts, args.tokens, arms[name]))
                 print(f"{number} {rows} {name}: {by[name][-1]}", flush=True)
     await asyncio.sleep(1)
-    left = {LARGE: large.memory_mib, "side": engine.memory_mib}
     batches = {r: {name: figure(each) for name, each in by.items()} for r, by in taken.items()}
-    return {"batches": batches, "started_mib": began, "left_mib": left}
+    return {"batches": batches, "started_mib": started, "left_mib": engine.memory_mib}
 
 
 def figure(taken: list[Taken]) -> dict[str, Any]:
