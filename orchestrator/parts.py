@@ -103,7 +103,7 @@ class Parts:
             self.roster.snapshot = Snapshot.of(experts, await self._knowledge(), described)
             await self.fleet.sync(self.draining.kept(experts))
             # Last: an encoder takes a while to load, and engines start meanwhile.
-            described = await self.descriptions.of([e for e in experts if e.enabled])
+            described = await self.descriptions.of([e for e in experts if e.recruited])
             self.roster.snapshot = replace(self.roster.snapshot, descriptions=described)
         await self.read_synonyms()
         restricted = [key.experts for key in self.keys.list() if key.experts]
