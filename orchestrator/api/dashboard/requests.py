@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Query
+from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from orchestrator.api import records as service
 from orchestrator.api.chat import UnknownRoute
@@ -29,32 +30,26 @@ SHOWN = 50
 Cursor = Annotated[int, Query(ge=0, lt=1 << 63)]
 
 
-def _unless_empty(value: object) -> object:
-    return None if value == "" else value
-
-
-Empty = BeforeValidator(_unless_empty)
-Name = Annotated[str | None, Empty, Field(max_length=200)]
-Time = Annotated[datetime | None, Empty]
-Amount = Annotated[float | None, Empty, Field(ge=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(max_length=200)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Asked(BaseModel):
     """The form of filters; a field that was left empty filters nothing."""
 
-    since: Time = None
-    until: Time = None
-    strategy: Name = None
-    model: Name = None
-    outcome: Annotated[Outcome | None, Empty] = None
-    expert: Name = None
+    since: datetime | None = None
+    until: datetime | None = None
+    strategy: Name | None = None
+    model: Name | None = None
+    outcome: Outcome | None = None
+    expert: Name | None = None
     as_expert: AsExpert = AsExpert.ASKED
-    skill: Name = None
-    key: Name = None
-    agreement_below: Annotated[float | None, Empty, Field(ge=0, le=1)] = None
-    cost_from: Amount = None
-    latency_from_ms: Amount = None
-    feedback: Annotated[Literal["any", "good", "bad"] | None, Empty] = None
+    skill: Name | None = None
+    key: Name | None = None
+    agreement_below: Annotated[float, Field(ge=0, le=1)] | None = None
+    cost_from: Amount | None = None
+    latency_from_ms: Amount | None = None
+    feedback: Literal["any", "good", "bad"] | None = None
 
     def filters(self) -> Filters:
         fields = {name: getattr(self, name) for name in type(self).model_fields}
@@ -67,7 +62,15 @@ class Asked(BaseModel):
         return urlencode(self.model_dump(mode="json", exclude_none=True))
 
 
-Wanted = Annotated[Asked, Query()]
+def asked_of(request: Request) -> Asked:
+    """Reads the form."""
+    try:
+        return Asked.model_validate({k: v for k, v in request.query_params.items() if v})
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from None
+
+
+Wanted = Annotated[Asked, Depends(asked_of)]
 
 
 @router.get("/requests")
