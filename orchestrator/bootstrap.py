@@ -21,12 +21,15 @@ from orchestrator.experts_file import load_experts
 from orchestrator.graph import Coterie, Services
 from orchestrator.jobs.composition import job_service
 from orchestrator.jobs.ground import Tally
+from orchestrator.jobs.job import Job
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.unit_store import UnitStore
 from orchestrator.keys.audit import AuditLog
 from orchestrator.keys.audit_store import AuditStore
+from orchestrator.keys.key import KEY_ID
 from orchestrator.keys.ledger_store import LedgerStore
 from orchestrator.keys.meter import Meter
+from orchestrator.keys.purse import Purse
 from orchestrator.keys.rates import RateCounter
 from orchestrator.keys.ring import KeyRing
 from orchestrator.keys.store import KeyStore
@@ -105,6 +108,11 @@ async def build(
         profiling = Profiling(
             roster, reader, answers, archive, after=_nothing, patient=engines.patient
         )
+        access = _access(settings)
+        keys = KeyRing(access, KeyStore(database), SystemClock())
+        audit = AuditLog(AuditStore(database), days=settings.audit_days)
+        ledger = LedgerStore(database)
+        meter = _meter(settings, ledger)
         special = request_tasks(settings, database)
         units, tally = UnitStore(database, Seal(settings.seal_key_file, settings.seal_key)), Tally()
         shared, here = _queue(settings, stack), _worker(engines, units, roster, tally)
@@ -121,13 +129,9 @@ async def build(
             tally,
             None if shared or engines.at_need else here.run,
             special,
+            partial(_purse, keys, ledger),
         )
-        batches = batch_service(settings, database, jobs, roster)
-        access = _access(settings)
-        keys = KeyRing(access, KeyStore(database), SystemClock())
-        audit = AuditLog(AuditStore(database), days=settings.audit_days)
-        ledger = LedgerStore(database)
-        meter = _meter(settings, ledger)
+        batches = batch_service(settings, database, jobs, roster, keys)
         parts = Parts(
             settings=settings,
             database=database,
@@ -260,6 +264,14 @@ def _inference(
     return KeywordInference(
         engine, by_meaning, model=settings.keyword_expert, cache=KeywordStore(database)
     )
+
+
+async def _purse(keys: KeyRing, ledger: LedgerStore, job: Job) -> Purse | None:
+    """What a job pays with; None where its maker has no key that counts."""
+    if not job.key.startswith(KEY_ID):
+        return None
+    await keys.known(job.key)
+    return Purse(job.id, partial(keys.get, job.key), ledger)
 
 
 def _meter(settings: Settings, ledger: LedgerStore) -> Meter:

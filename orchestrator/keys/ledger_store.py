@@ -79,16 +79,16 @@ class LedgerStore:
             await _lock(session, key)
             before = await session.get(KeyHoldRow, id)
             counted = _counted(before)
-            if total is not None and total != counted:
-                await _add(session, {(key, _hour(now)): (total - counted, 0)})
+            if total is not None and (new := _more(total, counted)):
+                await _add(session, {(key, _hour(now)): (new, 0)})
+                counted += new
             standing = await _standing(session, key, budget, now, without=id)
             fits, held = _fitting(budget, standing, kept, wanted)
-            if before is not None or held or any(fits):
-                spent = total if total is not None else counted
+            if before is not None or held or counted or any(fits):
                 await upsert(
                     session,
                     KeyHoldRow,
-                    [_row(id, key, held, spent, now, ttl)],
+                    [_row(id, key, held, counted, now, ttl)],
                     key=["id"],
                     keep=["made_at"],
                 )
@@ -197,6 +197,11 @@ async def _add(
     await session.execute(
         statement.on_conflict_do_update(index_elements=["key", "hour"], set_=more), rows
     )
+
+
+def _more(total: Spent, counted: Spent) -> Spent:
+    """What is new of a total; a smaller one is of somebody who has not read everything yet."""
+    return Spent(max(0.0, total.usd - counted.usd), max(0, total.tokens - counted.tokens))
 
 
 def _counted(row: KeyHoldRow | None) -> Spent:

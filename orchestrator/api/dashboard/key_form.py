@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from coterie.errors import KeyUnusable
-from orchestrator.api.keys import KeyChange
+from orchestrator.keys.entry import KeyChange
 from orchestrator.keys.key import ApiKey
 
 T = TypeVar("T", bound=KeyChange)

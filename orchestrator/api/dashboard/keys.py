@@ -14,6 +14,7 @@ from orchestrator.api.dashboard import key_form
 from orchestrator.api.dashboard.guard import Manages, Visit
 from orchestrator.api.dashboard.key_view import MEANINGS, KeyLine, matching, periods, since
 from orchestrator.keys.budget import PERIODS, UNITS, Spent
+from orchestrator.keys.entry import KeyChange, KeyEntry
 from orchestrator.keys.key import CONTENTS, ApiKey
 from orchestrator.routing import OFFERED
 
@@ -42,7 +43,7 @@ async def show(visit: Manages, id: str) -> Response:
 @router.post("/keys")
 async def create(visit: Manages) -> Response:
     """Makes a key.  This response alone has its text."""
-    made = await api.create_key(await _read(visit, api.NewKey), visit.parts, visit.caller)
+    made = await api.create_key(await _read(visit, KeyEntry), visit.parts, visit.caller)
     listed = await _listed(visit, "", revoked=False, skip=0)
     return visit.page("key_made.html", name=made["name"], text=made["key"], **listed)
 
@@ -50,7 +51,7 @@ async def create(visit: Manages) -> Response:
 @router.post("/keys/{id}")
 async def change(visit: Manages, id: str) -> Response:
     """Lets the key do more, or less."""
-    body = await _read(visit, api.KeyChange)
+    body = await _read(visit, KeyChange)
     await api.change_key(id, body, visit.parts, visit.caller)
     values = await _shown(visit, visit.parts.keys.get(id), saved=True)
     return visit.page("key_piece.html", **values)
