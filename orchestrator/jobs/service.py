@@ -83,9 +83,11 @@ class JobService:
         """The job called ``id``, as far as it is; raises :class:`UnknownJob`."""
         return self._up_to_date(await self._ground.jobs.get(id))
 
-    async def lines(self, limit: int, skip: int = 0) -> list[Job]:
-        """The newest jobs but for the first ``skip``, without what was settled for each."""
-        return [self._up_to_date(job) for job in await self._ground.jobs.lines(limit, skip)]
+    async def lines(
+        self, limit: int, skip: int = 0, keys: Collection[str] | None = None
+    ) -> list[Job]:
+        """As :meth:`list`, but for the first ``skip``, and without what was settled for each."""
+        return [self._up_to_date(job) for job in await self._ground.jobs.lines(limit, skip, keys)]
 
     async def list(self, limit: int = 100, keys: Collection[str] | None = None) -> list[Job]:
         """The newest jobs, newest first; those made with one of ``keys`` alone."""

@@ -67,12 +67,16 @@ class JobStore:
             return [_job(row) for row in await session.scalars(query)]
 
     @reaching
-    async def lines(self, limit: int, skip: int = 0) -> list[Job]:
-        """The newest jobs but for the first ``skip``, without what was settled for each: a list of
-        many would be all experts, many times over."""
+    async def lines(
+        self, limit: int, skip: int = 0, keys: Collection[str] | None = None
+    ) -> list[Job]:
+        """As :meth:`newest`, but for the first ``skip``, and without what was settled for each: a
+        list of many would be all experts, many times over."""
         newest_first = JobRow.created_at.desc(), JobRow.id
         query = select(JobRow).order_by(*newest_first).offset(skip).limit(limit)
         query = query.options(defer(JobRow.fixed, raiseload=True))
+        if keys is not None:
+            query = query.where(JobRow.key.in_(list(keys)))
         async with self._database.read() as session:
             return [_job(row, settled=False) for row in await session.scalars(query)]
 

@@ -8,19 +8,21 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from coterie.db import utcnow
+from coterie.types import as_jsonable
 from orchestrator.api.dashboard import job_form
 from orchestrator.api.dashboard.guard import Runs, SeesRuns, Visit
 from orchestrator.api.dashboard.job_access import job_of, jobs_of
 from orchestrator.api.dashboard.job_view import JobLine, JobView
 from orchestrator.api.dashboard.reports import MOST, comparison_of
 from orchestrator.api.dashboard.reports import Runs as RunNames
+from orchestrator.api.jobs import allowed
 from orchestrator.jobs.job import Job
 
 router = APIRouter()
 
 PAGE = 50
 PARKED = 50
-OTHERS = 100
+OTHERS = 50
 """Jobs among which those are looked for that another can be compared with."""
 
 Skip = Annotated[int, Query(ge=0)]
@@ -49,7 +51,7 @@ async def new(visit: Runs, like: str = "") -> Response:
     """The form that starts one; ``like``: filled in as that job was."""
     parts = visit.parts
     form = job_form.JobForm.of(
-        sorted(e.name for e in parts.roster.enabled),
+        [e.name for e in parts.roster.enabled if visit.caller.may_ask(e.name)],
         sorted(parts.roster.snapshot.knowledge.fitted),
         parts.coterie.services.policy,
         (await job_of(visit, like)).spec if like else None,
@@ -63,8 +65,9 @@ async def create(visit: Runs) -> Response:
     given = await visit.request.form()
     texts = {name: str(value) for name, value in given.items() if name != "experts"}
     spec = job_form.read(texts, [str(name) for name in given.getlist("experts")])
-    job = await visit.parts.jobs.submit(spec)
-    await visit.note("job.create", job.id, task=spec.task, strategy=spec.strategy)
+    spec = allowed(spec, visit.caller, visit.parts)
+    job = await visit.parts.jobs.submit(spec, key=visit.caller.id)
+    await visit.note("job.create", job.id, **as_jsonable(spec))
     return Response(status_code=204, headers={"HX-Redirect": f"/dashboard/jobs/{job.id}"})
 
 

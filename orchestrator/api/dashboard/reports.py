@@ -65,6 +65,8 @@ class Made:
 
     async def page(self, key: tuple[str, ...], make: Callable[[], str]) -> str:
         """The page kept under ``key``, else what ``make`` makes, in a thread."""
+        if key in self._pages:
+            return self._pages[key]
         async with self._drawing:
             if key not in self._pages:
                 self._pages[key] = await asyncio.to_thread(make)

@@ -15,6 +15,7 @@ from orchestrator.api.dashboard import job_form
 from orchestrator.api.dashboard.job_view import JobView, told
 from orchestrator.jobs.job import Job, JobSpec, JobState
 from orchestrator.jobs.progress import ExpertProgress, JobProgress
+from orchestrator.keys.key import ApiKey, Role
 from orchestrator.routing import Policy
 from tests.orchestrator.dashboard.visitor import Visitor, words
 
@@ -257,3 +258,38 @@ async def test_old_jobs_are_on_further_pages(service: Any, monkeypatch: pytest.M
     assert made[0].id not in first
     assert made[0].id in second
     assert made[2].id not in second
+
+
+async def test_a_key_for_jobs_sees_its_own_and_a_viewer_sees_all(service: Any) -> None:
+    theirs = await service.parts.jobs.submit(JobSpec("demo", limit=1), key="key_other")
+    admin = await Visitor.enter(service)
+    assert theirs.id in await admin.see("/jobs")
+    keys = {}
+    for role in (Role.JOBS, Role.VIEWER):
+        wanted = ApiKey("", str(role), role, "", AT, experts=("good",))
+        keys[role] = (await service.parts.keys.create(wanted))[1]
+    runner = await Visitor.enter(service, keys[Role.JOBS])
+    assert theirs.id not in await runner.see("/jobs")
+    for path in ("", "/now", "/parked", "/report", "/files/results.jsonl"):
+        await runner.see(f"/jobs/{theirs.id}{path}", status=404)
+    await runner.do(f"/jobs/{theirs.id}/cancel", status=404)
+    assert "expert:bad" not in await runner.see("/jobs/new")
+    await runner.do("/jobs", {"task": "demo", "strategy": "expert:bad"}, status=403)
+    mine = (await runner.do("/jobs", {"task": "demo"})).headers["hx-redirect"].rpartition("/")[2]
+    assert (await service.parts.jobs.get(mine)).spec.experts == ("good",)
+    assert mine in await runner.see("/jobs")
+    viewer = await Visitor.enter(service, keys[Role.VIEWER])
+    page = await viewer.see(f"/jobs/{theirs.id}")
+    assert "hx-post" not in page.partition('<main id="main"')[2].partition("</main>")[0]
+    await viewer.do(f"/jobs/{theirs.id}/cancel", status=403)
+    await viewer.see("/jobs/new", status=403)
+
+
+async def test_what_is_done_to_a_job_is_in_the_audit_log(service: Any) -> None:
+    visitor = await Visitor.enter(service)
+    started = await visitor.do("/jobs", {"task": "demo", "limit": "2"})
+    id = started.headers["hx-redirect"].rpartition("/")[2]
+    await visitor.do(f"/jobs/{id}/cancel")
+    await visitor.do(f"/jobs/{id}/resume")
+    noted = [change.action for change in await service.parts.audit.page(target=id)]
+    assert noted == ["job.resume", "job.cancel", "job.create"]

@@ -11,8 +11,8 @@ import pytest
 from coterie.errors import KeyUnusable
 from orchestrator.api.dashboard import audit, key_form
 from orchestrator.api.dashboard.key_view import KeyLine, matching
-from orchestrator.api.keys import NewKey
 from orchestrator.keys.budget import Budget, Spent
+from orchestrator.keys.entry import KeyEntry
 from orchestrator.keys.key import ApiKey, Rates, Role
 from tests.orchestrator.dashboard.visitor import Visitor, words
 
@@ -82,7 +82,7 @@ def test_a_form_that_was_filled_in_from_a_key_says_the_same() -> None:
     fields = {n: v for n, v in chosen.items() if isinstance(v, str)}
     fields |= {"rate_requests": chosen["requests"], "rate_tokens": chosen["tokens"]}
     lists = {n: sorted(chosen[n]) for n in ("experts", "strategies")}
-    assert key_form.read(NewKey, fields, **lists).over(wanted) == wanted
+    assert key_form.read(KeyEntry, fields, **lists).over(wanted) == wanted
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_form_that_was_filled_in_from_a_key_says_the_same() -> None:
 def test_a_wrong_field_is_named(field: str, value: str) -> None:
     fields = {"name": "ada", "role": "chat", field: value}
     with pytest.raises(KeyUnusable):
-        key_form.read(NewKey, fields)
+        key_form.read(KeyEntry, fields)
 
 
 def test_details_of_changes_are_flat() -> None:
