@@ -8,6 +8,7 @@ constant time and never logged or returned.  Keys for others are in the database
 from __future__ import annotations
 
 import hmac
+import logging
 import os
 import secrets
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from pathlib import Path
 
 from coterie.errors import ConfigurationError
 from orchestrator.keys.key import ADMIN_FILE, CHAT_FILE
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ def read_or_make_key(path: Path) -> str:
     key = f"coterie-{secrets.token_urlsafe(32)}"
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(key + "\n")
+    log.info("a new key was made: %s, which its owner alone can read", path)
     return key
 
 

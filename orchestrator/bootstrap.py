@@ -184,6 +184,7 @@ async def build(
         stack.push_async_callback(meter.aclose)
         await stack.enter_async_context(_going(meter.keep_written(), "write-spending"))
         await stack.enter_async_context(_going(keys.keep_fresh(), "keep-keys-fresh"))
+        await stack.enter_async_context(_going(meter.keep_pruned(), "prune-holds"))
         await stack.enter_async_context(_going(audit.keep_pruned(), "prune-audit"))
         stack.push_async_callback(profiling.aclose)
         stack.push_async_callback(jobs.aclose)

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 HELD = timedelta(hours=1)
 """How long what is held for a call counts whose process died."""
+PRUNE_EVERY_S = 3600.0
 WRITE_S = 0.2
 RETRY_S = 2.0
 WRITTEN = 500
@@ -54,6 +55,8 @@ class Ledger(Protocol):
     ) -> Standing: ...
 
     async def settle(self, settled: Sequence[Settled]) -> None: ...
+
+    async def prune(self, now: datetime) -> None: ...
 
 
 @dataclass(slots=True)
@@ -195,6 +198,15 @@ class Meter:
                 except Exception as error:
                     log.warning("spending of %d call(s) waits: %s", len(self._waiting), error)
                     await asyncio.sleep(RETRY_S)
+
+    async def keep_pruned(self, every_s: float = PRUNE_EVERY_S) -> None:
+        """Deletes for ever what processes held that died long ago."""
+        while True:
+            try:
+                await self._ledger.prune(self._now())
+            except Exception as error:
+                log.warning("what was held is not pruned: %s", error)
+            await asyncio.sleep(every_s)
 
     async def write(self) -> None:
         """Writes what calls took so far."""

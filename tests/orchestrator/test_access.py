@@ -1,6 +1,7 @@
 """Keys."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,9 +11,12 @@ from orchestrator.access import Access, read_or_make_key
 ACCESS = Access(require_key=True, chat_key="c" * 20, admin_key="a" * 20)
 
 
-def test_a_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+def test_a_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path, caplog: Any) -> None:
+    caplog.set_level("INFO")
     file = tmp_path / "home" / "admin.key"
     key = read_or_make_key(file)
+    assert str(file) in caplog.text
+    assert key not in caplog.text
     assert file.stat().st_mode & 0o777 == 0o600
     assert read_or_make_key(file) == key
     assert read_or_make_key(tmp_path / "other.key") != key
