@@ -8,7 +8,7 @@ from typing import Any
 from coterie.types import Candidate, Completion, Route, Usage, as_jsonable
 from orchestrator.inquiry import Call, Inquiry, Outcome, cost_of, usage_of
 
-KEPT_CANDIDATES = 20
+KEPT_CANDIDATES = 10
 """Candidates that a kept record tells of, besides those chosen and in reserve: of hundreds, nobody
 asks why the last was not chosen, and they would be most of what is kept."""
 

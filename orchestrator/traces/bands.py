@@ -6,7 +6,7 @@ lately.  Of one band the newest are found at once, and of all above it by mergin
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 
@@ -26,7 +26,7 @@ class Bands:
 
     def below(self, value: float) -> range:
         """The bands that can hold a value below ``value``."""
-        return range(self.of(value) + 1)
+        return range(bisect_left(self.edges, value) + 1)
 
 
 def _decades(first: int, last: int) -> tuple[float, ...]:

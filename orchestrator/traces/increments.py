@@ -38,9 +38,8 @@ class Increments:
         self.calls: defaultdict[Call, Sums] = defaultdict(Counter)
         self._minutes_from = minutes_from
 
-    def add(self, record: Record, times: int = 1) -> None:
-        """Adds ``record``; takes it away with ``times`` -1."""
-        facts = facts_of(record)
+    def add(self, record: Record, facts: Facts, times: int = 1) -> None:
+        """Adds ``record``, whose ``facts`` these are; takes it away with ``times`` -1."""
         at = int(facts.created_at.timestamp())
         request, calls = _request(record, facts), list(_calls(record, facts))
         for seconds in (MINUTE, HOUR, DAY):
@@ -53,14 +52,16 @@ class Increments:
 
 
 def increments_of(
-    records: Iterable[Record], overwritten: Iterable[Record] = (), minutes_from: float = 0.0
+    records: Iterable[tuple[Record, Facts]],
+    overwritten: Iterable[Record] = (),
+    minutes_from: float = 0.0,
 ) -> Increments:
     """What ``records`` add where ``overwritten`` were counted before."""
     found = Increments(minutes_from)
-    for record in records:
-        found.add(record)
+    for record, facts in records:
+        found.add(record, facts)
     for record in overwritten:
-        found.add(record, -1)
+        found.add(record, facts_of(record), -1)
     return found
 
 

@@ -156,20 +156,24 @@ def _of_head(f: Filters) -> list[_Lead]:
 
 
 def _banded(f: Filters) -> list[_Lead]:
-    found: list[tuple[Any, range, ColumnElement[bool]]] = []
+    found: list[_Lead] = []
     if (cost := f.cost_from) is not None:
-        found.append((HeadRow.cost_band, COST_USD.least(cost), HeadRow.cost_usd >= cost))
+        bands = COST_USD.least(cost)
+        found.append(_in_bands(HeadRow.cost_band, bands, bands[0], HeadRow.cost_usd >= cost))
     if (took := f.latency_from_ms) is not None:
-        found.append((HeadRow.latency_band, LATENCY_MS.least(took), HeadRow.latency_ms >= took))
+        bands = LATENCY_MS.least(took)
+        found.append(_in_bands(HeadRow.latency_band, bands, bands[0], HeadRow.latency_ms >= took))
     if (agreed := f.agreement_below) is not None:
         bands = AGREEMENT.below(agreed)
-        found.append((HeadRow.agreement_band, bands, HeadRow.agreement < agreed))
-    return [
-        _Lead(
-            column.key, HeadRow.moment, tuple((column == band) & within for band in bands), within
-        )
-        for column, bands, within in found
-    ]
+        within = HeadRow.agreement < agreed
+        found.append(_in_bands(HeadRow.agreement_band, bands, bands[-1], within))
+    return found
+
+
+def _in_bands(column: Any, bands: range, edge: int, within: ColumnElement[bool]) -> _Lead:
+    """Of the bands, only the one at the ``edge`` holds values that are not wanted too."""
+    each = [column == band if band != edge else (column == band) & within for band in bands]
+    return _Lead(column.key, HeadRow.moment, tuple(each), within)
 
 
 async def _fewest(session: AsyncSession, filters: Filters, cursor: int | None) -> _Lead:

@@ -44,13 +44,14 @@ class TraceStore:
         """Keeps ``records`` in one transaction; one with a known id overwrites that one."""
         kept = {str(r["id"]): r for r in records}
         facts = [facts_of(r) for r in kept.values()]  # a bad one fails before the database is held
+        counted = zip(kept.values(), facts, strict=True)
         since = utcnow().timestamp() - DAY
         async with self._database.transaction() as session:
             old = await _overwritten(session, list(kept))
             moments = await _free_moments(session, facts)
             await upsert(session, RouteRow, _route_rows(facts, kept), key=["id"])
             await _index(session, facts, moments, overwritten=bool(old))
-            await add_increments(session, increments_of(kept.values(), old, since))
+            await add_increments(session, increments_of(counted, old, since))
 
     async def get(self, id: str) -> Record | None:
         """The record called ``id``, if it is (still) kept, with the feedback on it."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from coterie.db import Database
 from orchestrator.traces import record_store
@@ -179,3 +181,28 @@ async def ids(store: RecordStore, filters: Filters, limit: int) -> list[str]:
         if cursor is None:
             return found
     raise AssertionError("the pages do not end")
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_an_index_answers_every_filter(case: str, sqlite_database: Database) -> None:
+    """On SQLite, whose plans are the same for few records and many."""
+    seen: list[tuple[str, Any]] = []
+    store, reader = RecordStore(sqlite_database), sqlite_database._reader
+
+    @event.listens_for(reader.sync_engine, "before_cursor_execute")
+    def see(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith("SELECT"):
+            seen.append((statement, parameters))
+
+    filters, _ = CASES[case]
+    await store.page(filters, cursor=1 << 62)
+    await store.count(filters)
+    asked = list(seen)
+    async with reader.connect() as connection:
+        for statement, parameters in asked:
+            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            steps = [str(row[-1]) for row in plan]
+            whole = [s for s in steps if re.match(r"SCAN (?:route|traffic)", s)]
+            # Without any bound, what is newest is read from the end.
+            allowed = [s for s in whole if "COVERING INDEX" in s or s == "SCAN route_heads"]
+            assert whole == (allowed if case == "everything" else []), "\n".join(steps)

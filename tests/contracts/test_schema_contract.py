@@ -13,6 +13,9 @@ from coterie.db import Database
 from coterie.errors import ConfigurationError
 from coterie.types import Expert, ExpertKind, Reading
 from orchestrator import schema
+from orchestrator.traces.filters import Filters
+from orchestrator.traces.record_store import RecordStore
+from orchestrator.traces.store import TraceStore
 from skills.answer_store import AnswerStore
 from skills.expert_store import ExpertStore
 
@@ -131,6 +134,33 @@ QUESTION_OF_0006 = """
     skills, updated_at) VALUES ('{task}', '{item}', '{said}', '', '', '', 0, '[]', '', '[]',
     '{day}')
 """
+
+
+async def test_why_records_from_before_are_found_in_their_order(empty_database_url: str) -> None:
+    """Before revision 0010 they were found by their time alone."""
+    database = Database(empty_database_url, enforce_foreign_keys=False)
+
+    def fill(connection: Connection) -> None:
+        command.upgrade(schema._config(connection), "0009")
+        for id, day in (("b", "2026-01-02"), ("a", "2026-01-02"), ("c", "2026-01-01")):
+            connection.execute(text(ROUTE_OF_0009.format(id=id, day=day)))
+
+    async with database.engine.begin() as connection:
+        await connection.run_sync(fill)
+    await schema.upgrade(empty_database_url)
+    page = await RecordStore(database).page(Filters(strategy="symbolic"))
+    assert [r["id"] for r in page.records] == ["b", "a", "c"]
+    await TraceStore(database).save([{"id": "a", "created_at": "2026-01-03T00:00:00+00:00"}])
+    page = await RecordStore(database).page(Filters())
+    assert [r["id"] for r in page.records] == ["a", "b", "c"]
+    await database.close()
+
+
+ROUTE_OF_0009 = """
+    INSERT INTO routes (id, created_at, strategy, model, status, record) VALUES
+    ('{id}', '{day} 00:00:00.000000+00', 'symbolic', 'coterie', 'answered',
+    '{{"id": "{id}", "created_at": "{day}T00:00:00+00:00"}}')
+""".replace(":", "\\:")
 
 
 async def test_upgrades_at_once_do_not_collide(empty_database_url: str) -> None:

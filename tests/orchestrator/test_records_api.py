@@ -166,6 +166,7 @@ class TestWhatIf:
     async def test_a_question_that_was_not_kept_is_told(self, service: Any) -> None:
         made = {"id": "r1", "created_at": "2026-01-02T03:04:05+00:00", "contents": "none"}
         service.parts.traces.save({**made, "question": "a secret"})
+        assert "a secret" not in json.dumps(await service.parts.traces.get("r1"))
         found = await call(service, "POST", "/v1/routes/r1/what-if", json={})
         assert found.status_code == 400
         assert "was not kept" in found.text

@@ -55,7 +55,7 @@ def test_no_word_is_left(contents: str) -> None:
 def test_what_it_is_found_by_and_counted_as_stays(contents: str) -> None:
     whole, kept = record(contents), as_kept(record(contents), KEY)
     assert facts_of(kept) == facts_of(whole)
-    was, now = increments_of([whole]), increments_of([kept])
+    was, now = (increments_of([(r, facts_of(r))]) for r in (whole, kept))
     assert (now.requests, now.calls) == (was.requests, was.calls)
 
 

@@ -1,0 +1,170 @@
+"""How long the dashboard's queries take, each with its plan.
+
+    PYTHONPATH=. .venv/bin/python benchmarks/dashboard/queries.py DATABASE_URL [--plans FILE]
+
+The database is one that load.py filled; what is measured is in README.md beside this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+
+from benchmarks.dashboard.made_up import EXPERTS, SKILLS
+from coterie.db import Database, utcnow
+from orchestrator.traces.facts import Outcome
+from orchestrator.traces.filters import AsExpert, Filters, Verdict
+from orchestrator.traces.record_store import RecordStore
+from orchestrator.traces.store import TraceStore
+from orchestrator.traces.traffic import Step
+from orchestrator.traces.traffic_store import TrafficStore
+
+TIMES = 20
+
+Ask = Callable[[], Awaitable[Any]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("url", help="DATABASE_URL")
+    parser.add_argument("--plans", type=Path, help="write every query's plan here")
+    args = parser.parse_args()
+    asyncio.run(measure(args.url, args.plans))
+
+
+async def measure(url: str, plans: Path | None) -> None:
+    """Prints a table of milliseconds."""
+    database = Database(url)
+    told: list[str] = []
+    print("| query | median ms | p99 ms |\n|---|---:|---:|")
+    try:
+        for name, ask in queries(database).items():
+            took = await timed(ask)
+            print(f"| {name} | {statistics.median(took):.1f} | {max(took):.1f} |", flush=True)
+            told += [f"## {name}", *await plans_of(database, ask), ""]
+    finally:
+        await database.close()
+    if plans:
+        plans.write_text("\n".join(told))
+
+
+async def timed(ask: Ask) -> list[float]:
+    """Milliseconds of each of :data:`TIMES`, after two that are not counted."""
+    found = []
+    for n in range(TIMES + 2):
+        gc.collect()
+        started = time.perf_counter()
+        await ask()
+        if n > 1:
+            found.append((time.perf_counter() - started) * 1000)
+    return found
+
+
+def queries(database: Database) -> dict[str, Ask]:
+    """Everything that pages ask of records and their sums."""
+    records, traffic, traces = RecordStore(database), TrafficStore(database), TraceStore(database)
+    now = utcnow()
+    found: dict[str, Ask] = {}
+    for name, filters in filters_of().items():
+        found[f"page: {name}"] = lambda f=filters: records.page(f)  # type: ignore[misc]
+        found[f"count: {name}"] = lambda f=filters: records.count(f)  # type: ignore[misc]
+    month, day, hour = (
+        (now - timedelta(days=30), now),
+        (now - timedelta(days=1), now),
+        (
+            now - timedelta(hours=1),
+            now,
+        ),
+    )
+    deep = Filters(until=now - timedelta(days=20))
+    return {
+        **found,
+        "page: 20 days back": lambda: records.page(deep),
+        "page of 200, for an export": lambda: records.page(Filters(), limit=200),
+        "one record": lambda: _one(traces),
+        "traffic of an hour by minutes": lambda: traffic.series(*hour, Step.MINUTE),
+        "traffic of a day by hours": lambda: traffic.series(*day, Step.HOUR),
+        "traffic of 30 days by hours": lambda: traffic.series(*month, Step.HOUR),
+        "traffic of 30 days by days": lambda: traffic.series(*month, Step.DAY),
+        "strategies of 30 days": lambda: traffic.strategies(*month, Step.DAY),
+        "every expert, a day": lambda: traffic.experts(*day, Step.HOUR),
+        "every expert, 30 days": lambda: traffic.experts(*month, Step.DAY),
+        "one expert, 30 days by hours": lambda: traffic.expert_series(
+            EXPERTS[3], *month, Step.HOUR
+        ),
+        "one expert, 30 days by days": lambda: traffic.expert_series(EXPERTS[3], *month, Step.DAY),
+    }
+
+
+def filters_of() -> dict[str, Filters]:
+    """What requests are filtered by: each alone, often and rarely met, and several together."""
+    often, rare = EXPERTS[0], EXPERTS[-1]
+    return {
+        "everything": Filters(),
+        "strategy": Filters(strategy="auto"),
+        "model": Filters(model=rare),
+        "failed": Filters(outcomes=(Outcome.FAILED,)),
+        "failed or written": Filters(outcomes=(Outcome.FAILED, Outcome.WRITTEN)),
+        "fallbacks (none)": Filters(outcomes=(Outcome.FALLBACK,)),
+        "expert, often asked": Filters(expert=often),
+        "expert, rarely asked": Filters(expert=rare),
+        "expert that wrote": Filters(expert=rare, as_expert=AsExpert.WROTE),
+        "skill, frequent": Filters(skill=SKILLS[0]),
+        "skill, rare": Filters(skill=SKILLS[-1]),
+        "key": Filters(key="key-07"),
+        "agreement below 0.3": Filters(agreement_below=0.3),
+        "cost from 0.05 (none)": Filters(cost_from=0.05),
+        "cost from 0.03": Filters(cost_from=0.03),
+        "latency from 30 s": Filters(latency_from_ms=30_000),
+        "with feedback": Filters(feedback=tuple(Verdict)),
+        "expert and skill": Filters(expert=often, skill=SKILLS[0]),
+        "expert, failed, key": Filters(expert=often, outcomes=(Outcome.FAILED,), key="key-07"),
+        "strategy and cost from 0.03": Filters(strategy="auto", cost_from=0.03),
+        "rare skill and rare expert": Filters(expert=rare, skill=SKILLS[-1]),
+        "slow and disagreed, one key": Filters(
+            key="key-07", latency_from_ms=5000, agreement_below=0.5
+        ),
+        "strategy and model that never meet": Filters(strategy="auto", model="coterie/coe"),
+    }
+
+
+async def _one(traces: TraceStore) -> None:
+    [newest] = await traces.recent(1)
+    assert await traces.get(newest["id"])
+
+
+async def plans_of(database: Database, ask: Ask) -> list[str]:
+    """The plan of each statement that ``ask`` executes."""
+    seen: list[tuple[str, Any]] = []
+
+    def see(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.lstrip().upper().startswith("SELECT"):
+            seen.append((statement, parameters))
+
+    reader = database._reader.sync_engine
+    event.listen(reader, "before_cursor_execute", see)
+    try:
+        await ask()
+    finally:
+        event.remove(reader, "before_cursor_execute", see)
+    explain = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN"
+    lines: list[str] = []
+    async with database._reader.connect() as connection:
+        for statement, parameters in seen:
+            found = await connection.exec_driver_sql(f"{explain} {statement}", parameters)
+            lines += ["", " ".join(statement.split())[:400], ""]
+            lines += [f"    {row[-1]}" for row in found]
+    return lines
+
+
+if __name__ == "__main__":
+    main()
