@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import Response
@@ -109,7 +109,7 @@ async def split(visit: Manages, keyword: Text) -> Response:
     return visit.page("merges_piece.html", **await _merges(visit))
 
 
-async def _merges(visit: Visit) -> dict[str, object]:
+async def _merges(visit: Visit) -> dict[str, Any]:
     merged = sorted(
         (await visit.parts.synonyms.synonyms()).merged.values(), key=lambda s: (s.skill, s.keyword)
     )
@@ -133,7 +133,7 @@ async def remove(visit: Manages, name: Text) -> Response:
     return visit.page("snapshots_piece.html", **await _snapshots(visit))
 
 
-async def _snapshots(visit: Visit) -> dict[str, object]:
+async def _snapshots(visit: Visit) -> dict[str, Any]:
     snapshots = visit.parts.archive.snapshots
     return {"snapshots": await snapshots.list(), "active": await snapshots.active()}
 
