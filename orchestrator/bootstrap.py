@@ -24,12 +24,15 @@ from orchestrator.feedback_grading import TASK as FEEDBACK
 from orchestrator.graph import Coterie, Services
 from orchestrator.jobs.composition import job_service
 from orchestrator.jobs.ground import Tally
+from orchestrator.jobs.job import Job
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.unit_store import UnitStore
 from orchestrator.keys.audit import AuditLog
 from orchestrator.keys.audit_store import AuditStore
+from orchestrator.keys.key import KEY_ID
 from orchestrator.keys.ledger_store import LedgerStore
 from orchestrator.keys.meter import Meter
+from orchestrator.keys.purse import Purse
 from orchestrator.keys.rates import RateCounter
 from orchestrator.keys.ring import KeyRing
 from orchestrator.keys.store import KeyStore
@@ -39,6 +42,7 @@ from orchestrator.replay.teaching import Teacher
 from orchestrator.roster import Roster
 from orchestrator.routing import Policy
 from orchestrator.scheduling.redis_streams import RedisQueue
+from orchestrator.scheduling.workforce import Workforce
 from orchestrator.service_engines import ServiceEngines, all_up, open_engines
 from orchestrator.settings import Settings
 from orchestrator.traces.contents import as_kept
@@ -115,6 +119,11 @@ async def build(
         profiling = Profiling(
             roster, reader, answers, archive, after=_nothing, patient=engines.patient
         )
+        access = _access(settings)
+        keys = KeyRing(access, KeyStore(database), SystemClock())
+        audit = AuditLog(AuditStore(database), days=settings.audit_days)
+        ledger = LedgerStore(database)
+        meter = _meter(settings, ledger)
         special = request_tasks(settings, database)
         units, tally = UnitStore(database, Seal(settings.seal_key_file, settings.seal_key)), Tally()
         shared, here = _queue(settings, stack), _worker(engines, units, roster, tally)
@@ -131,13 +140,9 @@ async def build(
             tally,
             None if shared or engines.at_need else here.run,
             special,
+            partial(_purse, keys, ledger),
         )
-        batches = batch_service(settings, database, jobs, roster)
-        access = _access(settings)
-        keys = KeyRing(access, KeyStore(database), SystemClock())
-        audit = AuditLog(AuditStore(database), days=settings.audit_days)
-        ledger = LedgerStore(database)
-        meter = _meter(settings, ledger)
+        batches = batch_service(settings, database, jobs, roster, keys)
         parts = Parts(
             settings=settings,
             database=database,
@@ -171,6 +176,7 @@ async def build(
             descriptions=descriptions,
             jobs=jobs,
             batches=batches,
+            workforce=Workforce(here.queue, shared),
         )
         profiling.after = parts.refresh
         await keys.refresh()
@@ -182,6 +188,7 @@ async def build(
         stack.push_async_callback(profiling.aclose)
         stack.push_async_callback(jobs.aclose)
         stack.push_async_callback(batches.aclose)
+        stack.push_async_callback(parts.draining.aclose)
         if engines.at_need:  # nobody is answered before it works
             await stack.enter_async_context(_going(here.run(), "own-engines"))
         await parts.refresh()
@@ -284,6 +291,14 @@ def _inference(
     return KeywordInference(
         engine, by_meaning, model=settings.keyword_expert, cache=KeywordStore(database)
     )
+
+
+async def _purse(keys: KeyRing, ledger: LedgerStore, job: Job) -> Purse | None:
+    """What a job pays with; None where its maker has no key that counts."""
+    if not job.key.startswith(KEY_ID):
+        return None
+    await keys.known(job.key)
+    return Purse(job.id, partial(keys.get, job.key), ledger)
 
 
 def _meter(settings: Settings, ledger: LedgerStore) -> Meter:

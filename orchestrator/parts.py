@@ -14,6 +14,7 @@ from coterie.types import Expert, Health, Skill
 from orchestrator.access import Access
 from orchestrator.batches.service import BatchService
 from orchestrator.descriptions import Descriptions
+from orchestrator.draining import Draining
 from orchestrator.erasure import Erasure
 from orchestrator.feedback import FeedbackService
 from orchestrator.graph import Coterie
@@ -24,6 +25,7 @@ from orchestrator.keys.meter import Meter
 from orchestrator.keys.ring import KeyRing
 from orchestrator.profiling import Profiling
 from orchestrator.roster import Engines, Roster, Snapshot
+from orchestrator.scheduling.workforce import Workforce
 from orchestrator.settings import Settings
 from orchestrator.traces.record_store import RecordStore
 from orchestrator.traces.traffic_store import TrafficStore
@@ -81,17 +83,27 @@ class Parts:
     descriptions: Descriptions
     jobs: JobService
     batches: BatchService
+    workforce: Workforce
+    draining: Draining = field(init=False, repr=False)
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
-    async def refresh(self) -> None:
-        """Reads the registry anew, and the active snapshot if another one is active now."""
+    def __post_init__(self) -> None:
+        self.draining = Draining(self.roster.gate, self.refresh)
+
+    async def refresh(self, *, at_once: Collection[str] = ()) -> None:
+        """Reads the registry anew, and the active snapshot if another one is active now.
+
+        Experts that were disabled since are let end what they are answering, but those in
+        ``at_once``.
+        """
         async with self._refreshing:  # what was read first must not be kept last
             experts = await self.registry.list()
+            self.draining.see(self.roster.snapshot.experts, experts, at_once)
             described = self.roster.snapshot.descriptions
             self.roster.snapshot = Snapshot.of(experts, await self._knowledge(), described)
-            await self.fleet.sync(experts)
+            await self.fleet.sync(self.draining.kept(experts))
             # Last: an encoder takes a while to load, and engines start meanwhile.
-            described = await self.descriptions.of([e for e in experts if e.enabled])
+            described = await self.descriptions.of([e for e in experts if e.recruited])
             self.roster.snapshot = replace(self.roster.snapshot, descriptions=described)
         await self.read_synonyms()
         restricted = [key.experts for key in self.keys.list() if key.experts]

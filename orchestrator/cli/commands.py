@@ -18,6 +18,7 @@ from orchestrator.cli.bring_up import bring_up
 from orchestrator.cli.evals import eval_app
 from orchestrator.cli.gpu_check import gpu_check
 from orchestrator.cli.jobs import jobs_app
+from orchestrator.cli.keys import keys_app
 from orchestrator.cli.options import AsJson, ConfigFile, the_client, the_settings
 from orchestrator.cli.plan import plan
 from orchestrator.cli.skills import skills_app
@@ -33,6 +34,7 @@ app.add_typer(aggregator_app, name="aggregator")
 app.add_typer(db_app, name="db")
 app.add_typer(eval_app, name="eval")
 app.add_typer(jobs_app, name="jobs")
+app.add_typer(keys_app, name="keys")
 app.command()(plan)
 app.command("gpu-check")(gpu_check)
 app.command("worker")(worker)
@@ -250,6 +252,13 @@ def disable_expert(name: str) -> None:
     """Keep an expert from being asked; its profile stays."""
     the_client().post(f"/admin/experts/{name}/disable")
     show.console.print(f"{name} is disabled")
+
+
+@experts_app.command("drain")
+def drain_expert(name: str) -> None:
+    """Disable an expert, and let it end what it answers now."""
+    the_client().post(f"/admin/experts/{name}/drain")
+    show.console.print(f"{name} gets no new requests")
 
 
 # --- database ------------------------------------------------------------------------------------

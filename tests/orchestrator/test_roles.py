@@ -28,7 +28,7 @@ READS = frozenset({Role.VIEWER, Role.ADMIN})
 ADMIN = frozenset({Role.ADMIN})
 
 TABLE: dict[str, dict[str, frozenset[str]]] = {
-    "/": {"GET": EVERY_ROLE},
+    "/": {"GET": ANYBODY},
     "/health": {"GET": ANYBODY},
     "/health/liveliness": {"GET": ANYBODY},
     "/health/readiness": {"GET": ANYBODY},

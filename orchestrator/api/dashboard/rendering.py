@@ -24,6 +24,7 @@ POLICY = "; ".join(
         "style-src 'self'",
         "img-src 'self'",
         "connect-src 'self'",
+        "frame-src 'self'",  # reports, which come with a stricter policy of their own
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
