@@ -17,7 +17,10 @@ from orchestrator.alpha import AlphaRecords
 from orchestrator.batches.composition import batch_service, request_tasks
 from orchestrator.descriptions import Descriptions
 from orchestrator.engines.alpha_traces import AlphaTraces, traces_folder
+from orchestrator.erasure import Erasure
 from orchestrator.experts_file import load_experts
+from orchestrator.feedback import FeedbackService
+from orchestrator.feedback_grading import TASK as FEEDBACK
 from orchestrator.graph import Coterie, Services
 from orchestrator.jobs.composition import job_service
 from orchestrator.jobs.ground import Tally
@@ -42,7 +45,10 @@ from orchestrator.scheduling.redis_streams import RedisQueue
 from orchestrator.scheduling.workforce import Workforce
 from orchestrator.service_engines import ServiceEngines, all_up, open_engines
 from orchestrator.settings import Settings
+from orchestrator.traces.contents import as_kept
+from orchestrator.traces.feedback_store import FeedbackStore
 from orchestrator.traces.record_store import RecordStore
+from orchestrator.traces.retention import Retention
 from orchestrator.traces.store import TraceStore
 from orchestrator.traces.traffic_store import TrafficStore
 from orchestrator.traces.writer import TraceWriter
@@ -98,13 +104,18 @@ async def build(
         alpha = AlphaRecords(
             AlphaTraces(traces_folder(settings.home)), lambda: roster.snapshot.experts
         )
+        trace_store, traffic = TraceStore(database), TrafficStore(database)
+        hashed_with = contents_key(settings)
         traces = TraceWriter(
-            TraceStore(database), keep=settings.trace_limit, complete=alpha.complete
+            trace_store,
+            keep=settings.trace_limit,
+            complete=lambda record: as_kept(alpha.complete(record), hashed_with),
         )
         await stack.enter_async_context(traces)
         reader = question_reader(settings, inference, answers, taxonomy)
+        feedback = FeedbackService(FeedbackStore(database), answers, reader, registry, hashed_with)
         teacher = Teacher(policy, lambda: roster.snapshot.experts)
-        archive = archive_of(database, answers, reader, teacher)
+        archive = archive_of(settings, database, answers, reader, teacher)
         profiling = Profiling(
             roster, reader, answers, archive, after=_nothing, patient=engines.patient
         )
@@ -153,7 +164,9 @@ async def build(
             ),
             traces=traces,
             records=RecordStore(database),
-            traffic=TrafficStore(database),
+            traffic=traffic,
+            feedback=feedback,
+            erasure=Erasure(traces, trace_store, feedback),
             access=access,
             keys=keys,
             audit=audit,
@@ -175,6 +188,7 @@ async def build(
         stack.push_async_callback(profiling.aclose)
         stack.push_async_callback(jobs.aclose)
         stack.push_async_callback(batches.aclose)
+        stack.push_async_callback(parts.draining.aclose)
         if engines.at_need:  # nobody is answered before it works
             await stack.enter_async_context(_going(here.run(), "own-engines"))
         await parts.refresh()
@@ -183,6 +197,8 @@ async def build(
         await inference.infer(Question.of("Are you ready?"))
         await _bring_knowledge_up_to_date(parts, answers, seeded.removed)
         await stack.enter_async_context(_going(parts.keep_fresh(REFRESH_EVERY_S), "keep-fresh"))
+        retention = Retention(trace_store, traffic, settings.trace_limit, settings.trace_days)
+        await stack.enter_async_context(_going(retention.run(), "retention"))
         yield parts
 
 
@@ -198,10 +214,16 @@ def question_reader(
 
 
 def archive_of(
-    database: Database, answers: AnswerStore, reader: QuestionReader, teacher: Teacher
+    settings: Settings,
+    database: Database,
+    answers: AnswerStore,
+    reader: QuestionReader,
+    teacher: Teacher,
 ) -> Archive:
     """What makes snapshots, the same in the service and in an import."""
-    return Archive(answers, SnapshotStore(database), reader, finish=teacher.finish)
+    without = () if settings.feedback_counts else (FEEDBACK,)
+    snapshots = SnapshotStore(database)
+    return Archive(answers, snapshots, reader, finish=teacher.finish, without=without)
 
 
 async def _bring_knowledge_up_to_date(
@@ -242,6 +264,11 @@ def _worker(
 ) -> EmbeddedWorker:
     node, planner = engines.node(roster, tally.loaded)
     return EmbeddedWorker(units, node, planner=planner)
+
+
+def contents_key(settings: Settings) -> bytes:
+    """What words are hashed with that are not kept."""
+    return (settings.contents_key or read_or_make_key(settings.contents_key_file)).encode()
 
 
 def policy_of(settings: Settings) -> Policy:

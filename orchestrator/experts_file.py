@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
 from coterie.errors import ConfigurationError
-from coterie.types import Expert, ExpertKind, ExpertSource, Sampling, Skill
+from coterie.types import Expert, ExpertKind, ExpertSource, Sampling, Skill, as_jsonable
 from orchestrator.fusion_entry import FusionEntry, SmallModelEntry
 from orchestrator.yaml_positions import Document
 
@@ -27,6 +28,8 @@ _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _EXPANDED = ("endpoint", "model", "adapter")
 _PATHS = ("model", "adapter")
 NO_DEFAULTS = Sampling()
+SENT = Path("the file")
+"""What a text that came without a name of its own is called in errors."""
 
 
 # --- the file as written ------------------------------------------------------------------------
@@ -91,6 +94,10 @@ class ExpertEntry(_Entry):
         "compares questions to, beside the description.",
     )
     enabled: bool = True
+    recruit: bool = Field(
+        True,
+        description="false: asked by its name alone, and never chosen or made the aggregator.",
+    )
     fusion: FusionEntry | None = Field(None, description="fusion: what it is made of.")
 
     def to_domain(
@@ -165,6 +172,39 @@ def load_experts(path: Path, variables: Mapping[str, str] | None = None) -> Expe
         Skill(s.name, s.description, tuple(s.examples)) for s in entries.skills
     )
     return ExpertsFile(tuple(experts), skills or None)
+
+
+def read_experts(text: str) -> tuple[Expert, ...]:
+    """The experts of a file that somebody sent, as managed ones; its skills are left out.
+
+    Nothing in it stands for a variable of this machine, or for a path beside the file.
+    """
+    document = Document(SENT, text)
+    entries = _validated(document)
+    _refuse_repeats(document, "experts", [e.name for e in entries.experts])
+    shared = entries.defaults.sampling()
+    managed = ExpertSource.MANAGED
+    return tuple(entry.to_domain(source=managed, shared=shared) for entry in entries.experts)
+
+
+def write_experts(experts: Sequence[Expert]) -> str:
+    """``experts`` as such a file: what is as it would be without being said is left out."""
+    return yaml.safe_dump(
+        {"experts": [entry_of(expert) for expert in experts]},
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
+    )
+
+
+def entry_of(expert: Expert) -> dict[str, Any]:
+    """What ``expert``'s entry says: :meth:`ExpertEntry.to_domain` the other way round."""
+    fields = as_jsonable(expert)
+    del fields["source"]
+    if expert.adapter and expert.model == expert.name:
+        fields["model"] = ""
+    said: dict[str, Any] = ExpertEntry(**fields).model_dump(mode="json", exclude_defaults=True)
+    return said
 
 
 def _validated(document: Document) -> ExpertsDocument:

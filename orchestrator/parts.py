@@ -14,6 +14,9 @@ from coterie.types import Expert, Health, Skill
 from orchestrator.access import Access
 from orchestrator.batches.service import BatchService
 from orchestrator.descriptions import Descriptions
+from orchestrator.draining import Draining
+from orchestrator.erasure import Erasure
+from orchestrator.feedback import FeedbackService
 from orchestrator.graph import Coterie
 from orchestrator.jobs.service import JobService
 from orchestrator.keys.audit import AuditLog
@@ -69,6 +72,8 @@ class Parts:
     traces: TraceWriter
     records: RecordStore
     traffic: TrafficStore
+    feedback: FeedbackService
+    erasure: Erasure
     access: Access
     keys: KeyRing
     audit: AuditLog
@@ -79,17 +84,26 @@ class Parts:
     jobs: JobService
     batches: BatchService
     workforce: Workforce
+    draining: Draining = field(init=False, repr=False)
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
-    async def refresh(self) -> None:
-        """Reads the registry anew, and the active snapshot if another one is active now."""
+    def __post_init__(self) -> None:
+        self.draining = Draining(self.roster.gate, self.refresh)
+
+    async def refresh(self, *, at_once: Collection[str] = ()) -> None:
+        """Reads the registry anew, and the active snapshot if another one is active now.
+
+        Experts that were disabled since are let end what they are answering, but those in
+        ``at_once``.
+        """
         async with self._refreshing:  # what was read first must not be kept last
             experts = await self.registry.list()
+            self.draining.see(self.roster.snapshot.experts, experts, at_once)
             described = self.roster.snapshot.descriptions
             self.roster.snapshot = Snapshot.of(experts, await self._knowledge(), described)
-            await self.fleet.sync(experts)
+            await self.fleet.sync(self.draining.kept(experts))
             # Last: an encoder takes a while to load, and engines start meanwhile.
-            described = await self.descriptions.of([e for e in experts if e.enabled])
+            described = await self.descriptions.of([e for e in experts if e.recruited])
             self.roster.snapshot = replace(self.roster.snapshot, descriptions=described)
         await self.read_synonyms()
         restricted = [key.experts for key in self.keys.list() if key.experts]

@@ -6,7 +6,7 @@ Requests read the snapshot, never the database: they go on while it is away.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,10 +15,17 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from coterie.errors import ContextLengthExceeded, EngineError, NoExpertAvailable, UnknownModel
+from coterie.errors import (
+    ContextLengthExceeded,
+    EngineError,
+    EngineUnavailable,
+    NoExpertAvailable,
+    UnknownModel,
+)
 from coterie.ports import Engine
 from coterie.types import Expert, Question, Sampling, Usage
 from orchestrator.engines.alpha_traces import trace_id
+from orchestrator.engines.gate import Gate, GatedEngine
 from orchestrator.engines.wire import TRACE
 from orchestrator.inquiry import Inquiry
 from orchestrator.routing import Policy, Pool, warm
@@ -65,6 +72,7 @@ class Roster:
         self._engines = engines
         self._pools: OrderedDict[tuple[str, ...], tuple[Pool, Snapshot]] = OrderedDict()
         self._in_flight: Counter[str] = Counter()
+        self._gates: defaultdict[str, Gate] = defaultdict(Gate)
         self._warm: dict[tuple[str, ...], Knowledge] = {}
         self.snapshot = snapshot or Snapshot()
 
@@ -73,12 +81,17 @@ class Roster:
         """The enabled experts, by name."""
         return tuple(e for _, e in sorted(self.snapshot.experts.items()) if e.enabled)
 
+    @property
+    def recruited(self) -> tuple[Expert, ...]:
+        """Those of them that routing may choose, by name."""
+        return tuple(e for e in self.enabled if e.recruit)
+
     async def warm(self, policy: Policy, restricted: Iterable[Collection[str]] = ()) -> None:
         """Derives what decisions rest on, if there is new knowledge, before a request needs it.
 
         So it does for the experts of each of ``restricted``, which some keys may ask alone.
         """
-        knowledge, everyone = self.snapshot.knowledge, self.enabled
+        knowledge, everyone = self.snapshot.knowledge, self.recruited
         pools = [everyone, *(tuple(e for e in everyone if e.name in r) for r in restricted)]
         by_names = {tuple(e.name for e in experts): experts for experts in pools if experts}
         for names, experts in list(by_names.items())[:POOLS]:
@@ -98,8 +111,19 @@ class Roster:
         return expert
 
     def engine(self, name: str) -> Engine:
-        """The engine of an expert; raises EngineUnavailable while it is starting or down."""
-        return self._engines.engine(name)
+        """The engine of an expert, its calls counted at the expert's gate.
+
+        Raises EngineUnavailable while it is starting, down or drained.
+        """
+        engine, gate = self._engines.engine, self._gates[name]
+        engine(name)
+        if gate.reason:
+            raise EngineUnavailable(name, gate.reason)
+        return GatedEngine(name, gate, lambda: engine(name))
+
+    def gate(self, name: str) -> Gate:
+        """Counts the calls to an expert, a job's too, and can keep new ones out."""
+        return self._gates[name]
 
     def sampling(self, name: str, inquiry: Inquiry) -> Sampling:
         """The caller's settings over the expert's own defaults."""
@@ -128,11 +152,11 @@ class Roster:
                 del self._in_flight[name]
 
     async def pool(self, inquiry: Inquiry) -> Pool:
-        """Every enabled expert whose engine can be asked and whose context holds the question."""
-        if not self.enabled:
+        """Every recruited expert whose engine can be asked and whose context holds the question."""
+        if not self.recruited:
             raise NoExpertAvailable(
-                "no expert is enabled: add one with `coterie experts add`, or enable one with "
-                "`coterie experts enable NAME`"
+                "no expert is enabled that may be recruited: add one with `coterie experts add`, "
+                "enable one with `coterie experts enable NAME`, or ask one by its name"
             )
         reachable, reasons = self._reachable(inquiry.experts)
         if not reachable and not reasons:
@@ -174,7 +198,7 @@ class Roster:
 
     def _reachable(self, allowed: Collection[str]) -> tuple[list[Expert], list[str]]:
         found, reasons = [], []
-        for expert in self.enabled:
+        for expert in self.recruited:
             if allowed and expert.name not in allowed:
                 continue
             try:

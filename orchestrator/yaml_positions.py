@@ -16,19 +16,24 @@ from coterie.errors import ConfigurationError
 
 
 class Document:
-    """The content of one YAML file: its ``data``, and where each part of that stands."""
+    """The content of one YAML file: its ``data``, and where each part of that stands.
 
-    def __init__(self, path: Path) -> None:
+    ``source`` is what stands in it, where it is no file of this machine.
+    """
+
+    def __init__(self, path: Path, source: str | None = None) -> None:
         self.path = path
+        self.data: Any = self._parse(self._read() if source is None else source)
+
+    def _read(self) -> str:
         try:
-            source = path.read_text(encoding="utf-8")
+            return self.path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise ConfigurationError(
-                f"{path} cannot be read ({reason}); "
+                f"{self.path} cannot be read ({reason}); "
                 "COTERIE_CONFIG names the file that declares the experts"
             ) from None
-        self.data: Any = self._parse(source)
 
     def at(self, loc: Sequence[str | int]) -> str:
         """``file:line`` of the deepest part of ``loc`` that exists in the file."""

@@ -5,24 +5,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from coterie.db import utcnow
 from coterie.errors import DuplicateSnapshot, SnapshotError
-from coterie.types import GradedAnswer
+from coterie.types import GradedAnswer, Profile
 from skills.aggregation import is_aggregation, subject_of
 from skills.answer_store import AnswerStore
 from skills.estimate import profiles_of
 from skills.knowledge import Knowledge
 from skills.question_reader import QuestionReader
 from skills.questions import StoredQuestion, graded_questions, memory_of
-from skills.snapshot import SnapshotInfo, default_name, pack, unpack
+from skills.snapshot import SnapshotInfo, default_name, pack, read_profile, unpack
 from skills.snapshot_store import SnapshotStore
 
 log = logging.getLogger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+SEEN = 200
+"""Single profiles of snapshots that are kept in memory."""
 
 Finish = Callable[[Knowledge, Sequence[StoredQuestion], Sequence[GradedAnswer]], Knowledge]
 """Adds what is chosen and fitted once for a snapshot (``choices``, ``fitted``), from its knowledge,
@@ -46,7 +51,10 @@ def answered(answers: Sequence[GradedAnswer]) -> list[GradedAnswer]:
 
 
 class Archive:
-    """The snapshots: made from what the stores hold, one at a time."""
+    """The snapshots: made from what the stores hold, one at a time.
+
+    ``without`` names tasks whose answers are kept, and teach nothing.
+    """
 
     def __init__(
         self,
@@ -55,12 +63,15 @@ class Archive:
         reader: QuestionReader,
         *,
         finish: Finish = lambda knowledge, questions, answers: knowledge,
+        without: Collection[str] = (),
     ) -> None:
+        self._without = frozenset(without)
         self.snapshots = snapshots
         self._answers = answers
         self._reader = reader
         self._finish = finish
         self._making = asyncio.Lock()
+        self._seen: OrderedDict[tuple[str, datetime, str], Profile | None] = OrderedDict()
 
     async def check_name(self, name: str) -> None:
         """Raises :class:`SnapshotError` unless a new snapshot may be called ``name``."""
@@ -86,6 +97,7 @@ class Archive:
             if reread := await self._reader.refresh():
                 log.info("%d profiling questions were read anew", reread)
             kept, answers = await self._answers.evidence()
+            answers = [a for a in answers if a.task not in self._without]
             body = await asyncio.to_thread(self._body, kept, answers)
             return await self._add(name, note, len(answers), body)
 
@@ -135,6 +147,19 @@ class Archive:
             self._reader.encoder,
         )
         return Knowledge.of(knowledge.profiles.values(), name=name)
+
+    async def profile(self, snapshot: SnapshotInfo, expert: str) -> Profile | None:
+        """The expert's profile in a snapshot, None where it has none there.
+
+        Snapshots never change: the last few that were asked for are kept.
+        """
+        key = snapshot.name, snapshot.created_at, expert
+        if key not in self._seen:
+            body = await self.snapshots.body(snapshot.name)
+            self._seen[key] = await asyncio.to_thread(read_profile, snapshot.name, body, expert)
+            if len(self._seen) > SEEN:
+                self._seen.popitem(last=False)
+        return self._seen.get(key)
 
     def _body(self, kept: Sequence[StoredQuestion], answers: Sequence[GradedAnswer]) -> bytes:
         questions = graded_questions(kept, answered(answers))

@@ -82,16 +82,16 @@ class ExpertStore:
 
     async def sync(self, put: Sequence[Expert], remove: Collection[str]) -> None:
         """Puts and removes in one transaction.  Vetoes stay; two services may do it at once."""
-        now = utcnow()
-        rows = [
-            {**_columns(e), "switched_off": False, "created_at": now, "updated_at": now}
-            for e in put
-        ]
         async with self._database.transaction() as session:
             await session.execute(delete(ExpertRow).where(ExpertRow.name.in_(remove)))
             await upsert(
-                session, ExpertRow, rows, key=["name"], keep=["switched_off", "created_at"]
+                session, ExpertRow, _rows(put), key=["name"], keep=["switched_off", "created_at"]
             )
+
+    async def put(self, experts: Sequence[Expert]) -> None:
+        """Adds and overwrites in one transaction, vetoes included."""
+        async with self._database.transaction() as session:
+            await upsert(session, ExpertRow, _rows(experts), key=["name"], keep=["created_at"])
 
 
 # --- rows and domain types ----------------------------------------------------------------------
@@ -105,6 +105,12 @@ async def _row(session: AsyncSession, name: str) -> ExpertRow:
             f"no expert is named {name!r}; registered are {', '.join(map(repr, known)) or 'none'}"
         )
     return row
+
+
+def _rows(experts: Sequence[Expert]) -> list[dict[str, Any]]:
+    now = utcnow()
+    kept = {"switched_off": False, "created_at": now, "updated_at": now}
+    return [{**_columns(expert), **kept} for expert in experts]
 
 
 def _columns(expert: Expert) -> dict[str, Any]:
@@ -134,4 +140,5 @@ def _expert(row: ExpertRow) -> Expert:
         enabled=row.enabled and not row.switched_off,
         source=ExpertSource(row.source),
         fusion=FusionSpec.of(row.fusion) if row.fusion else None,
+        recruit=row.recruit,
     )

@@ -42,6 +42,8 @@ class Store(Protocol):
 
     async def sync(self, put: Sequence[Expert], remove: Collection[str]) -> None: ...
 
+    async def put(self, experts: Sequence[Expert]) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class SeedPlan:
@@ -121,6 +123,19 @@ class Registry:
             check_all(experts, [expert.name])
             await self._store.replace(expert)
         return expert
+
+    async def put(self, experts: Sequence[Expert]) -> None:
+        """Adds and overwrites managed experts, all or none of them; they may need one another."""
+        new = by_name(normalised(replace(e, source=ExpertSource.MANAGED)) for e in experts)
+        async with self._changing:
+            before = by_name(await self._store.list())
+            for name in new.keys() & before.keys():
+                _refuse_declared(before[name], "changed")
+            after = before | new
+            check_all(after, new)
+            for name in sorted(n for n, e in new.items() if not e.enabled):
+                check_not_needed(name, after, action="disabled")
+            await self._store.put(tuple(new.values()))
 
     async def remove(self, name: str) -> None:
         """Forgets a managed expert and its graded answers."""

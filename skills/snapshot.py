@@ -99,6 +99,20 @@ def unpack(name: str, body: bytes) -> Knowledge:
         ) from error
 
 
+def read_profile(name: str, body: bytes, expert: str) -> Profile | None:
+    """One expert's profile in snapshot ``name``, without opening anything else of it.
+
+    Raises :class:`SnapshotError` if the body is damaged.
+    """
+    try:
+        with zipfile.ZipFile(BytesIO(body)) as archive:
+            profiles = json.loads(archive.read(HEAD))["profiles"]
+            found = [p for p in profiles if p["expert"] == expert]
+            return next(iter(PROFILES.validate_python(found)), None)
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
+        raise SnapshotError(f"snapshot {name!r} cannot be read ({error!r})") from error
+
+
 def pack_memory(memory: Memory) -> bytes:
     """The arrays of ``memory`` as a compressed npz file."""
     arrays = {f.name: _array(f.name, getattr(memory, f.name)) for f in fields(memory)}

@@ -254,6 +254,13 @@ def disable_expert(name: str) -> None:
     show.console.print(f"{name} is disabled")
 
 
+@experts_app.command("drain")
+def drain_expert(name: str) -> None:
+    """Disable an expert, and let it end what it answers now."""
+    the_client().post(f"/admin/experts/{name}/drain")
+    show.console.print(f"{name} gets no new requests")
+
+
 # --- database ------------------------------------------------------------------------------------
 
 

@@ -154,7 +154,7 @@ class ManagedProcess:
 
     def log_tail(self) -> str:
         """The last lines of the child's log."""
-        return _last_lines(self.log_path)
+        return last_lines(self.log_path)
 
     async def _spawn(self) -> None:
         command = self._command()
@@ -271,7 +271,8 @@ def _open_log(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "ab")
 
 
-def _last_lines(path: Path) -> str:
+def last_lines(path: Path) -> str:
+    """The last lines of a log, or why there are none."""
     try:
         with path.open("rb") as log:
             log.seek(max(0, path.stat().st_size - _LOG_TAIL_BYTES))

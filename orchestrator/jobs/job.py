@@ -37,10 +37,10 @@ class JobState(StrEnum):
 class JobSpec:
     """What is to be run.
 
-    ``strategy`` is one of routing's, or ``expert:NAME``; ``experts`` may be asked, all enabled ones
-    where none is named; the first ``limit`` items of ``split``; ``vote`` instead of the snapshot's
-    choice; ``file`` instead of the task's own source; ``policy`` changes knobs of the server's by
-    name.
+    ``strategy`` is one of routing's, or ``expert:NAME``; ``experts`` may be asked, all recruited
+    ones where none is named; the first ``limit`` items of ``split``; ``vote`` instead of the
+    snapshot's choice; ``file`` instead of the task's own source; ``policy`` changes knobs of the
+    server's by name.
     """
 
     task: str

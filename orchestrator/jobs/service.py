@@ -25,6 +25,7 @@ from orchestrator.jobs.runner import Pace, Runner
 from orchestrator.jobs.terms import fix
 from orchestrator.jobs.unit_store import Kept
 from orchestrator.scheduling.patience import Patience
+from orchestrator.scheduling.work import Depth, WorkerState
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +136,14 @@ class JobService:
                 if job.state.is_over:
                     return
             await asyncio.sleep(every_s)
+
+    async def depths(self) -> Mapping[str, Depth]:
+        """How much work waits for each expert; raises :class:`QueueUnavailable`."""
+        return await self._ground.queue.depths()
+
+    async def workers(self) -> Sequence[WorkerState]:
+        """The live workers; raises :class:`QueueUnavailable`."""
+        return await self._ground.queue.workers()
 
     # --- running --------------------------------------------------------------------------------
 

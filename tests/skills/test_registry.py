@@ -186,3 +186,29 @@ class TestManage:
     async def test_an_unknown_name_is_told(self, registry: Registry, method: str) -> None:
         with pytest.raises(UnknownExpert, match="'nobody'; registered are none"):
             await getattr(registry, method)("nobody")
+
+
+class TestPut:
+    async def test_experts_that_need_one_another_come_together(self, registry: Registry) -> None:
+        await registry.put([LORA, BASE])
+        assert await registry.list() == (managed(BASE), managed(LORA))
+
+    async def test_what_is_there_is_overwritten_a_veto_included(self, registry: Registry) -> None:
+        await registry.add(SERVER)
+        await registry.disable("server")
+        await registry.put([replace(SERVER, description="better")])
+        found = await registry.get("server")
+        assert (found.description, found.enabled) == ("better", True)
+
+    async def test_all_or_nothing(self, registry: Registry) -> None:
+        await registry.seed([SERVER])
+        with pytest.raises(RegistryError, match="configuration file"):
+            await registry.put([BASE, replace(SERVER, description="better")])
+        with pytest.raises(RegistryError, match="not registered"):
+            await registry.put([SERVER.__class__("b", ExpertKind.VLLM, "m"), LORA])
+        assert await registry.list() == (SERVER,)
+
+    async def test_none_is_disabled_that_others_need(self, registry: Registry) -> None:
+        await registry.put([BASE, LORA])
+        with pytest.raises(RegistryError):
+            await registry.put([replace(BASE, enabled=False)])

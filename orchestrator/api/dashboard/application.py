@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from orchestrator.access import read_or_make_key
-from orchestrator.api.dashboard import audit, errors, jobs, keys, login, reports, workers
+from orchestrator.api.dashboard import (
+    audit,
+    errors,
+    expert,
+    experts,
+    jobs,
+    keys,
+    login,
+    overview,
+    playground,
+    reports,
+    requests,
+    skills,
+    workers,
+)
 from orchestrator.api.dashboard.rendering import STATIC, Pages
 from orchestrator.api.dashboard.session import Sessions
 from orchestrator.parts import Parts
 
-PAGES = (login, reports, jobs, workers, keys, audit)
+PAGES = (
+    login,
+    overview,
+    experts,
+    expert,
+    reports,
+    jobs,
+    workers,
+    keys,
+    audit,
+    playground,
+    requests,
+    skills,
+)
 """The modules whose ``router`` holds pages; each declares the right it needs."""
 
 
@@ -22,10 +49,8 @@ def install(app: FastAPI, parts: Parts) -> None:
     own = read_or_make_key(parts.settings.session_key_file)
     app.state.dashboard_sessions = Sessions(own + parts.access.admin_key)
     app.state.dashboard_pages = Pages()
-    router = APIRouter(prefix="/dashboard", include_in_schema=False)
     for module in PAGES:
-        router.include_router(module.router)
-    app.include_router(router)
+        app.include_router(module.router, prefix="/dashboard", include_in_schema=False)
     app.mount("/dashboard/static", Files(directory=STATIC), name="static")
     app.add_api_route("/", home, include_in_schema=False)
     errors.install(app)

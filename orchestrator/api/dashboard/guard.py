@@ -85,6 +85,10 @@ class Visit:
             self.request, template, {**values, "visit": self}, status
         )
 
+    def piece(self, template: str, **values: Any) -> str:
+        """A piece of a page as text, for what is sent as part of something else."""
+        return pages_of(self.request).text(self.request, template, {**values, "visit": self})
+
 
 async def visit(request: Request) -> Visit:
     """Who this is; raises :class:`LoginNeeded`, and :class:`Forbidden` for a foreign change."""

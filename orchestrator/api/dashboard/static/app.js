@@ -36,6 +36,14 @@ document.addEventListener("htmx:confirm", (event) => {
   dialog.showModal();
 });
 
+// While something is asked nothing is exchanged under it: what was clicked must still be there.
+for (const name of ["htmx:beforeRequest", "htmx:beforeSwap"]) {
+  document.addEventListener(name, (event) => {
+    const reads = event.detail.requestConfig?.verb === "get";
+    if (reads && document.getElementById("confirm").open) event.preventDefault();
+  });
+}
+
 // A notice belongs to what was done last; the next request clears it.
 document.addEventListener("htmx:beforeRequest", (event) => {
   const changes = event.detail.requestConfig?.verb !== "get";

@@ -1,0 +1,58 @@
+"""Gathers what pages about experts show."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from coterie.db import utcnow
+from coterie.errors import QueueUnavailable
+from orchestrator.api.dashboard.guard import Visit
+from orchestrator.api.dashboard.last_health import LastHealth
+from orchestrator.api.dashboard.standing import Surroundings
+from orchestrator.scheduling.work import Depth, WorkerState
+from orchestrator.traces.traffic import Calls, Step
+
+LOOKED_BACK = timedelta(days=30)
+"""The time that calls, costs and latencies of experts are of."""
+
+
+async def around(visit: Visit) -> Surroundings:
+    """Everything that is known around the experts now."""
+    parts = visit.parts
+    experts = {e.name: e for e in await parts.registry.list()}
+    workers, _ = await queue_of(visit)
+    return Surroundings(
+        experts,
+        parts.roster.snapshot.knowledge,
+        await health_of(visit).now(),
+        parts.fleet.describe(),
+        workers,
+        parts.draining.names,
+        {name: parts.roster.gate(name).inside for name in experts},
+        await calls_of(visit),
+    )
+
+
+async def calls_of(visit: Visit) -> Mapping[str, Sequence[Calls]]:
+    """The calls of the last :data:`LOOKED_BACK`, by expert."""
+    now, found = utcnow(), defaultdict(list)
+    for calls in await visit.parts.traffic.experts(now - LOOKED_BACK, now, Step.DAY):
+        found[calls.expert].append(calls)
+    return found
+
+
+async def queue_of(visit: Visit) -> tuple[Sequence[WorkerState], Mapping[str, Depth] | None]:
+    """The workers, and how much waits for each expert; None while the queue is away."""
+    try:
+        return await visit.parts.jobs.workers(), await visit.parts.jobs.depths()
+    except QueueUnavailable:
+        return (), None
+
+
+def health_of(visit: Visit) -> LastHealth:
+    state = visit.request.app.state
+    if not hasattr(state, "dashboard_health"):
+        state.dashboard_health = LastHealth(visit.parts.fleet)
+    return state.dashboard_health  # type: ignore[no-any-return]
