@@ -35,7 +35,8 @@ async def test_an_evaluation_is_started_watched_and_its_report_read(
     await expect(page.locator("#job")).to_contain_text("8 of 8")
     await page.locator("iframe.report").scroll_into_view_if_needed()
     report = page.frame_locator("iframe.report")
-    await expect(report.get_by_role("heading", name="all", exact=True)).to_be_visible()
+    heading = report.get_by_role("heading", name="all", exact=True)
+    await expect(heading).to_be_visible(timeout=20_000)
     styled = await report.locator("body").evaluate("b => getComputedStyle(b).fontFamily")
     assert "Times" not in styled  # its own style counts
     await accessible(page)
@@ -44,11 +45,13 @@ async def test_an_evaluation_is_started_watched_and_its_report_read(
     assert (await download.value).suggested_filename.endswith("-items.csv")
 
 
-async def test_two_runs_are_compared(page: Page, accessible: Callable[[Page], Any]) -> None:
+async def test_two_runs_are_compared(
+    page: Page, house: House, accessible: Callable[[Page], Any]
+) -> None:
     made = [await start(page, 4, name) for name in ("clever", "plain")]
     for id in made:
-        await page.goto(f"/dashboard/jobs/{id}")
-        await expect(page.locator("iframe.report")).to_be_attached(timeout=20_000)
+        async for _ in house.parts.jobs.watch(id, every_s=0.05):
+            pass
     await page.goto("/dashboard/jobs")
     for id in made:
         await page.get_by_label(f"Compare {id}").check()
@@ -57,7 +60,8 @@ async def test_two_runs_are_compared(page: Page, accessible: Callable[[Page], An
     await expect(page.get_by_role("heading", level=1)).to_have_text("2 runs of demo")
     await page.locator("iframe.report").scroll_into_view_if_needed()
     framed = page.frame_locator("iframe.report")
-    await expect(framed.get_by_role("heading", name="2 runs compared")).to_be_visible()
+    heading = framed.get_by_role("heading", name="2 runs compared")
+    await expect(heading).to_be_visible(timeout=20_000)
 
 
 async def test_a_job_is_cancelled_after_a_question_and_resumed(page: Page, house: House) -> None:
@@ -95,9 +99,10 @@ async def test_hostile_names_and_answers_do_not_run(page: Page, house: House, ho
     async for _ in house.parts.jobs.watch(job.id, every_s=0.05):
         pass
     await page.goto("/dashboard/jobs")
-    await page.goto(f"/dashboard/jobs/{job.id}")
+    # The report is drawn meanwhile, which may take seconds: a page is loaded when its frames are.
+    await page.goto(f"/dashboard/jobs/{job.id}", wait_until="domcontentloaded")
     await page.locator("iframe.report").scroll_into_view_if_needed()
-    await expect(page.frame_locator("iframe.report").locator("h1")).to_be_visible()
+    await expect(page.frame_locator("iframe.report").locator("h1")).to_be_visible(timeout=20_000)
     await page.goto(f"/dashboard/jobs/{job.id}/report")
     await expect(page.locator("h1")).to_be_visible()
     await page.goto(f"/dashboard/jobs/{job.id}")
