@@ -136,7 +136,7 @@ async def test_an_experts_page_shows_skills_history_answers_and_charts(
     await expect(page.get_by_text("Declared in the server")).to_be_visible()
     await expect(page.locator("#skills")).to_contain_text("2 of 2 skills")
     await expect(page.locator("#history")).to_contain_text("first")
-    await expect(page.get_by_role("region", name="Recent answers")).to_contain_text("onerror")
+    await expect(page.locator("#answers")).to_contain_text("onerror")
     await expect(page.locator("canvas")).to_have_count(5)
     await page.get_by_label("Search skills").press_sequentially("sql")
     await expect(page.locator("#skills")).to_contain_text("1 of 2 skills")
