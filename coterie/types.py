@@ -183,7 +183,8 @@ class Expert:
     the adapter's folder; ``fusion`` is what a ``fusion`` is made of.  Parameters are in billions
     (of a fusion: of all its models together), prices in US dollars per million tokens,
     ``context_length`` in tokens.  ``api_key_env`` is the *name* of an environment variable; the key
-    itself is never kept.  ``examples`` are a few prompts of those it was trained on.
+    itself is never kept.  ``examples`` are a few prompts of those it was trained on.  ``recruit``
+    says whether it is asked without being named.
     """
 
     name: str
@@ -206,6 +207,12 @@ class Expert:
     examples: tuple[str, ...] = ()
     source: ExpertSource = ExpertSource.DECLARED
     fusion: FusionSpec | None = None
+    recruit: bool = True
+
+    @property
+    def recruited(self) -> bool:
+        """Whether routing may choose it; one that is enabled without is asked by name alone."""
+        return self.enabled and self.recruit
 
     @property
     def host(self) -> str:

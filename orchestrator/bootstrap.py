@@ -17,16 +17,22 @@ from orchestrator.alpha import AlphaRecords
 from orchestrator.batches.composition import batch_service, request_tasks
 from orchestrator.descriptions import Descriptions
 from orchestrator.engines.alpha_traces import AlphaTraces, traces_folder
+from orchestrator.erasure import Erasure
 from orchestrator.experts_file import load_experts
+from orchestrator.feedback import FeedbackService
+from orchestrator.feedback_grading import TASK as FEEDBACK
 from orchestrator.graph import Coterie, Services
 from orchestrator.jobs.composition import job_service
 from orchestrator.jobs.ground import Tally
+from orchestrator.jobs.job import Job
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.unit_store import UnitStore
 from orchestrator.keys.audit import AuditLog
 from orchestrator.keys.audit_store import AuditStore
+from orchestrator.keys.key import KEY_ID
 from orchestrator.keys.ledger_store import LedgerStore
 from orchestrator.keys.meter import Meter
+from orchestrator.keys.purse import Purse
 from orchestrator.keys.rates import RateCounter
 from orchestrator.keys.ring import KeyRing
 from orchestrator.keys.store import KeyStore
@@ -36,9 +42,13 @@ from orchestrator.replay.teaching import Teacher
 from orchestrator.roster import Roster
 from orchestrator.routing import Policy
 from orchestrator.scheduling.redis_streams import RedisQueue
+from orchestrator.scheduling.workforce import Workforce
 from orchestrator.service_engines import ServiceEngines, all_up, open_engines
 from orchestrator.settings import Settings
+from orchestrator.traces.contents import as_kept
+from orchestrator.traces.feedback_store import FeedbackStore
 from orchestrator.traces.record_store import RecordStore
+from orchestrator.traces.retention import Retention
 from orchestrator.traces.store import TraceStore
 from orchestrator.traces.traffic_store import TrafficStore
 from orchestrator.traces.writer import TraceWriter
@@ -94,16 +104,26 @@ async def build(
         alpha = AlphaRecords(
             AlphaTraces(traces_folder(settings.home)), lambda: roster.snapshot.experts
         )
+        trace_store, traffic = TraceStore(database), TrafficStore(database)
+        hashed_with = contents_key(settings)
         traces = TraceWriter(
-            TraceStore(database), keep=settings.trace_limit, complete=alpha.complete
+            trace_store,
+            keep=settings.trace_limit,
+            complete=lambda record: as_kept(alpha.complete(record), hashed_with),
         )
         await stack.enter_async_context(traces)
         reader = question_reader(settings, inference, answers, taxonomy)
+        feedback = FeedbackService(FeedbackStore(database), answers, reader, registry, hashed_with)
         teacher = Teacher(policy, lambda: roster.snapshot.experts)
-        archive = archive_of(database, answers, reader, teacher)
+        archive = archive_of(settings, database, answers, reader, teacher)
         profiling = Profiling(
             roster, reader, answers, archive, after=_nothing, patient=engines.patient
         )
+        access = _access(settings)
+        keys = KeyRing(access, KeyStore(database), SystemClock())
+        audit = AuditLog(AuditStore(database), days=settings.audit_days)
+        ledger = LedgerStore(database)
+        meter = _meter(settings, ledger)
         special = request_tasks(settings, database)
         units, tally = UnitStore(database, Seal(settings.seal_key_file, settings.seal_key)), Tally()
         shared, here = _queue(settings, stack), _worker(engines, units, roster, tally)
@@ -120,13 +140,9 @@ async def build(
             tally,
             None if shared or engines.at_need else here.run,
             special,
+            partial(_purse, keys, ledger),
         )
-        batches = batch_service(settings, database, jobs, roster)
-        access = _access(settings)
-        keys = KeyRing(access, KeyStore(database), SystemClock())
-        audit = AuditLog(AuditStore(database), days=settings.audit_days)
-        ledger = LedgerStore(database)
-        meter = _meter(settings, ledger)
+        batches = batch_service(settings, database, jobs, roster, keys)
         parts = Parts(
             settings=settings,
             database=database,
@@ -148,7 +164,9 @@ async def build(
             ),
             traces=traces,
             records=RecordStore(database),
-            traffic=TrafficStore(database),
+            traffic=traffic,
+            feedback=feedback,
+            erasure=Erasure(traces, trace_store, feedback),
             access=access,
             keys=keys,
             audit=audit,
@@ -158,6 +176,7 @@ async def build(
             descriptions=descriptions,
             jobs=jobs,
             batches=batches,
+            workforce=Workforce(here.queue, shared),
         )
         profiling.after = parts.refresh
         await keys.refresh()
@@ -178,6 +197,8 @@ async def build(
         await inference.infer(Question.of("Are you ready?"))
         await _bring_knowledge_up_to_date(parts, answers, seeded.removed)
         await stack.enter_async_context(_going(parts.keep_fresh(REFRESH_EVERY_S), "keep-fresh"))
+        retention = Retention(trace_store, traffic, settings.trace_limit, settings.trace_days)
+        await stack.enter_async_context(_going(retention.run(), "retention"))
         yield parts
 
 
@@ -193,10 +214,16 @@ def question_reader(
 
 
 def archive_of(
-    database: Database, answers: AnswerStore, reader: QuestionReader, teacher: Teacher
+    settings: Settings,
+    database: Database,
+    answers: AnswerStore,
+    reader: QuestionReader,
+    teacher: Teacher,
 ) -> Archive:
     """What makes snapshots, the same in the service and in an import."""
-    return Archive(answers, SnapshotStore(database), reader, finish=teacher.finish)
+    without = () if settings.feedback_counts else (FEEDBACK,)
+    snapshots = SnapshotStore(database)
+    return Archive(answers, snapshots, reader, finish=teacher.finish, without=without)
 
 
 async def _bring_knowledge_up_to_date(
@@ -239,6 +266,11 @@ def _worker(
     return EmbeddedWorker(units, node, planner=planner)
 
 
+def contents_key(settings: Settings) -> bytes:
+    """What words are hashed with that are not kept."""
+    return (settings.contents_key or read_or_make_key(settings.contents_key_file)).encode()
+
+
 def policy_of(settings: Settings) -> Policy:
     """How many are asked, and what is wanted of the choice."""
     return Policy(
@@ -259,6 +291,14 @@ def _inference(
     return KeywordInference(
         engine, by_meaning, model=settings.keyword_expert, cache=KeywordStore(database)
     )
+
+
+async def _purse(keys: KeyRing, ledger: LedgerStore, job: Job) -> Purse | None:
+    """What a job pays with; None where its maker has no key that counts."""
+    if not job.key.startswith(KEY_ID):
+        return None
+    await keys.known(job.key)
+    return Purse(job.id, partial(keys.get, job.key), ledger)
 
 
 def _meter(settings: Settings, ledger: LedgerStore) -> Meter:

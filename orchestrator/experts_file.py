@@ -94,6 +94,10 @@ class ExpertEntry(_Entry):
         "compares questions to, beside the description.",
     )
     enabled: bool = True
+    recruit: bool = Field(
+        True,
+        description="false: asked by its name alone, and never chosen or made the aggregator.",
+    )
     fusion: FusionEntry | None = Field(None, description="fusion: what it is made of.")
 
     def to_domain(

@@ -311,9 +311,14 @@ class Coterie:
         expert asked by name its EngineError.
         """
         calls: list[Call] = []
+        began = time.perf_counter()
 
         def tell(event: Event) -> None:
-            if isinstance(event, Call):
+            passed_s = time.perf_counter() - began
+            if isinstance(event, Waiting):
+                event = replace(event, since_s=passed_s)
+            elif isinstance(event, Call):
+                event = replace(event, began_s=max(0.0, passed_s - event.latency_s))
                 calls.append(event)
             emit(event)
 

@@ -107,7 +107,7 @@ class _Import:
         self._reader = _reader(settings, self._answers, encoder)
         self._experts: dict[str, Expert] = {}
         teacher = Teacher(policy_of(settings), lambda: self._experts)
-        self._archive = archive_of(database, self._answers, self._reader, teacher)
+        self._archive = archive_of(settings, database, self._answers, self._reader, teacher)
 
     async def run(
         self, parts: Sequence[tuple[Recording, NDArray[np.intp]]], tell: Tell

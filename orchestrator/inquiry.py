@@ -45,7 +45,8 @@ class Inquiry:
 class Call:
     """Event: a call to an expert has ended.  ``role`` is "answer" or "aggregate".
 
-    ``usage`` is None where its server did not say; ``error`` tells why nothing came of it.
+    ``usage`` is None where its server did not say; ``error`` tells why nothing came of it;
+    ``began_s`` is how many seconds after the request it began, None where nobody looked.
     """
 
     expert: str
@@ -54,6 +55,7 @@ class Call:
     cost_usd: float
     latency_s: float
     error: str | None = None
+    began_s: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +127,14 @@ class Routed:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Event: from now on ``experts`` are waited for; ``role`` is "answer" or "aggregate"."""
+    """Event: from now on ``experts`` are waited for; ``role`` is "answer" or "aggregate".
+
+    ``since_s`` is how many seconds after the request that is.
+    """
 
     experts: tuple[str, ...]
     role: str
+    since_s: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from orchestrator.access import Access
 from orchestrator.batches.service import BatchService
 from orchestrator.descriptions import Descriptions
 from orchestrator.draining import Draining
+from orchestrator.erasure import Erasure
+from orchestrator.feedback import FeedbackService
 from orchestrator.graph import Coterie
 from orchestrator.jobs.service import JobService
 from orchestrator.keys.audit import AuditLog
@@ -23,6 +25,7 @@ from orchestrator.keys.meter import Meter
 from orchestrator.keys.ring import KeyRing
 from orchestrator.profiling import Profiling
 from orchestrator.roster import Engines, Roster, Snapshot
+from orchestrator.scheduling.workforce import Workforce
 from orchestrator.settings import Settings
 from orchestrator.traces.record_store import RecordStore
 from orchestrator.traces.traffic_store import TrafficStore
@@ -69,6 +72,8 @@ class Parts:
     traces: TraceWriter
     records: RecordStore
     traffic: TrafficStore
+    feedback: FeedbackService
+    erasure: Erasure
     access: Access
     keys: KeyRing
     audit: AuditLog
@@ -78,6 +83,7 @@ class Parts:
     descriptions: Descriptions
     jobs: JobService
     batches: BatchService
+    workforce: Workforce
     draining: Draining = field(init=False, repr=False)
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
@@ -97,7 +103,7 @@ class Parts:
             self.roster.snapshot = Snapshot.of(experts, await self._knowledge(), described)
             await self.fleet.sync(self.draining.kept(experts))
             # Last: an encoder takes a while to load, and engines start meanwhile.
-            described = await self.descriptions.of([e for e in experts if e.enabled])
+            described = await self.descriptions.of([e for e in experts if e.recruited])
             self.roster.snapshot = replace(self.roster.snapshot, descriptions=described)
         await self.read_synonyms()
         restricted = [key.experts for key in self.keys.list() if key.experts]

@@ -43,7 +43,7 @@ class ProfilingState:
 
 @dataclass(frozen=True, slots=True)
 class ProfilingPlan:
-    """Which experts are graded on what: all enabled ones where none is named, on the first
+    """Which experts are graded on what: all recruited ones where none is named, on the first
     ``limit`` questions of ``split``; ``name`` is what the snapshot will be called.
 
     With ``aggregation`` they are graded at making one answer of many instead: on trials made of the
@@ -92,7 +92,7 @@ class Profiling:
             raise RequestError(
                 f"profiling on {self.state.task!r} is running already: wait until it is done"
             )
-        names = plan.experts or tuple(e.name for e in self.roster.enabled)
+        names = plan.experts or tuple(e.name for e in self.roster.recruited)
         for name in names:
             self.roster.expert(name)
         self.state = ProfilingState("running", plan.task.name, names)

@@ -81,12 +81,17 @@ class Roster:
         """The enabled experts, by name."""
         return tuple(e for _, e in sorted(self.snapshot.experts.items()) if e.enabled)
 
+    @property
+    def recruited(self) -> tuple[Expert, ...]:
+        """Those of them that routing may choose, by name."""
+        return tuple(e for e in self.enabled if e.recruit)
+
     async def warm(self, policy: Policy, restricted: Iterable[Collection[str]] = ()) -> None:
         """Derives what decisions rest on, if there is new knowledge, before a request needs it.
 
         So it does for the experts of each of ``restricted``, which some keys may ask alone.
         """
-        knowledge, everyone = self.snapshot.knowledge, self.enabled
+        knowledge, everyone = self.snapshot.knowledge, self.recruited
         pools = [everyone, *(tuple(e for e in everyone if e.name in r) for r in restricted)]
         by_names = {tuple(e.name for e in experts): experts for experts in pools if experts}
         for names, experts in list(by_names.items())[:POOLS]:
@@ -147,11 +152,11 @@ class Roster:
                 del self._in_flight[name]
 
     async def pool(self, inquiry: Inquiry) -> Pool:
-        """Every enabled expert whose engine can be asked and whose context holds the question."""
-        if not self.enabled:
+        """Every recruited expert whose engine can be asked and whose context holds the question."""
+        if not self.recruited:
             raise NoExpertAvailable(
-                "no expert is enabled: add one with `coterie experts add`, or enable one with "
-                "`coterie experts enable NAME`"
+                "no expert is enabled that may be recruited: add one with `coterie experts add`, "
+                "enable one with `coterie experts enable NAME`, or ask one by its name"
             )
         reachable, reasons = self._reachable(inquiry.experts)
         if not reachable and not reasons:
@@ -193,7 +198,7 @@ class Roster:
 
     def _reachable(self, allowed: Collection[str]) -> tuple[list[Expert], list[str]]:
         found, reasons = [], []
-        for expert in self.enabled:
+        for expert in self.recruited:
             if allowed and expert.name not in allowed:
                 continue
             try:

@@ -19,6 +19,7 @@ from coterie.types import Expert
 from orchestrator.engines.at_need import EnginesAtNeed
 from orchestrator.engines.fleet import Fleet
 from orchestrator.engines.http import HttpLimits, create_client
+from orchestrator.engines.machine_report import read_machine
 from orchestrator.engines.managed import ManagedSettings
 from orchestrator.engines.node import open_node
 from orchestrator.parts import EngineFleet
@@ -88,6 +89,8 @@ async def _at_need(settings: Settings, stack: AsyncExitStack) -> ServiceEngines:
             residency.load,
             learned.loaded,
             lobby,
+            slots,
+            read_machine,
         ), planner
 
     return ServiceEngines(engines, node, engines.patient)

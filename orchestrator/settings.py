@@ -113,6 +113,16 @@ class Settings(BaseSettings):
     """How long the audit log is kept."""
     trace_limit: int = Field(10_000, ge=0, validation_alias="COTERIE_TRACE_LIMIT")
     """How many why-records are kept."""
+    trace_days: float | None = Field(
+        None, gt=0, le=36500, allow_inf_nan=False, validation_alias="COTERIE_TRACE_DAYS"
+    )
+    """How long a why-record is kept; by default as long as there are not too many."""
+    contents_key: str | None = Field(
+        None, min_length=16, validation_alias="COTERIE_CONTENTS_KEY", repr=False
+    )
+    """What words are hashed with that are not kept; by default the key in ``home``."""
+    feedback_counts: bool = Field(False, validation_alias="COTERIE_FEEDBACK_COUNTS")
+    """Whether new snapshots learn from what people said of answers."""
     worker_name: str = Field("", validation_alias="COTERIE_WORKER_NAME")
     """What a worker is called; the machine's name by default."""
     worker_grace_s: float = Field(
@@ -211,6 +221,11 @@ class Settings(BaseSettings):
     def session_key_file(self) -> Path:
         """What the dashboard's sessions are signed with."""
         return self.home / "session.key"
+
+    @property
+    def contents_key_file(self) -> Path:
+        """The key that words are hashed with in why-records."""
+        return self.home / "contents.key"
 
     @property
     def seal_key_file(self) -> Path:

@@ -8,9 +8,14 @@ from typing import Any
 from coterie.types import Candidate, Completion, Route, Usage, as_jsonable
 from orchestrator.inquiry import Call, Inquiry, Outcome, cost_of, usage_of
 
+KEPT_CANDIDATES = 20
+"""Candidates that a kept record tells of, besides those chosen and in reserve: of hundreds, nobody
+asks why the last was not chosen, and they would be most of what is kept."""
 
-def route_record(inquiry: Inquiry, route: Route) -> dict[str, Any]:
-    """What was decided before anyone was asked."""
+
+def route_record(inquiry: Inquiry, route: Route, most: int | None = None) -> dict[str, Any]:
+    """What was decided before anyone was asked; the ``most`` best candidates, or all of them."""
+    told = _told(route, most)
     return {
         "id": inquiry.id,
         "model": inquiry.model,
@@ -19,7 +24,8 @@ def route_record(inquiry: Inquiry, route: Route) -> dict[str, Any]:
         "strategy": route.strategy,
         "question": inquiry.question.text,
         "skills": [as_jsonable(s) for s in route.skills],
-        "candidates": [_candidate(c) for c in route.candidates],
+        "candidates": [_candidate(c) for c in told],
+        "candidates_left_out": len(route.candidates) - len(told),
         "chosen": list(route.chosen),
         "reserve": list(route.reserve),
         "reason": route.reason,
@@ -32,7 +38,7 @@ def outcome_record(outcome: Outcome) -> dict[str, Any]:
     """The whole story of an answered request."""
     synthesis = outcome.synthesis
     return {
-        **route_record(outcome.inquiry, outcome.route),
+        **route_record(outcome.inquiry, outcome.route, KEPT_CANDIDATES),
         "status": "answered",
         "answers": [_answer(c) for c in outcome.completions],
         "failures": [as_jsonable(f) for f in outcome.failures],
@@ -52,7 +58,14 @@ def failure_record(
     inquiry: Inquiry, route: Route | None, error: str, calls: Sequence[Call] = ()
 ) -> dict[str, Any]:
     """A request that ended in an error, told as far as it came: ``calls`` are those that ended."""
-    known = route_record(inquiry, route) if route else {"id": inquiry.id}
+    return {**unfinished_record(inquiry, route, calls), "status": "failed", "error": error}
+
+
+def unfinished_record(
+    inquiry: Inquiry, route: Route | None, calls: Sequence[Call] = ()
+) -> dict[str, Any]:
+    """A request that is still being answered, told as far as it came."""
+    known = route_record(inquiry, route, KEPT_CANDIDATES) if route else {"id": inquiry.id}
     return {
         "model": inquiry.model,
         "key": inquiry.key,
@@ -60,10 +73,18 @@ def failure_record(
         "strategy": inquiry.strategy,
         "question": inquiry.question.text,
         **known,
-        "status": "failed",
-        "error": error,
+        "status": "running",
         **_spent(calls),
     }
+
+
+def _told(route: Route, most: int | None) -> list[Candidate]:
+    named = {*route.chosen, *route.reserve}
+    return [
+        c
+        for rank, c in enumerate(route.candidates)
+        if most is None or rank < most or c.expert in named
+    ]
 
 
 def _spent(calls: Sequence[Call]) -> dict[str, Any]:
@@ -81,6 +102,7 @@ def _call(call: Call) -> dict[str, Any]:
         "role": call.role,
         "usage": _usage(call.usage) if call.usage else None,
         "cost_usd": call.cost_usd,
+        "start_ms": None if call.began_s is None else round(call.began_s * 1000, 1),
         "latency_ms": round(call.latency_s * 1000, 1),
         "error": call.error,
     }

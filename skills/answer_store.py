@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, delete, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from coterie.db import Database, upsert, utcnow
@@ -62,6 +62,14 @@ class AnswerStore:
         query = _narrow(select(GradedAnswerRow.item), expert, task)
         async with self._database.read() as session:
             return set(await session.scalars(query))
+
+    async def forget(self, task: str, items: Sequence[str]) -> None:
+        """Forgets every answer to these ``items`` of ``task``, and the questions themselves."""
+        name = evidence_name(task)
+        async with self._database.transaction() as session:
+            for row in (GradedAnswerRow, QuestionRow):
+                gone = delete(row).where(row.task == name, row.item.in_(items))
+                await session.execute(gone)
 
     async def save_questions(self, questions: Sequence[StoredQuestion]) -> None:
         """Keeps ``questions``; one of the same task and item is overwritten."""

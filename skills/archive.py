@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -51,7 +51,10 @@ def answered(answers: Sequence[GradedAnswer]) -> list[GradedAnswer]:
 
 
 class Archive:
-    """The snapshots: made from what the stores hold, one at a time."""
+    """The snapshots: made from what the stores hold, one at a time.
+
+    ``without`` names tasks whose answers are kept, and teach nothing.
+    """
 
     def __init__(
         self,
@@ -60,7 +63,9 @@ class Archive:
         reader: QuestionReader,
         *,
         finish: Finish = lambda knowledge, questions, answers: knowledge,
+        without: Collection[str] = (),
     ) -> None:
+        self._without = frozenset(without)
         self.snapshots = snapshots
         self._answers = answers
         self._reader = reader
@@ -92,6 +97,7 @@ class Archive:
             if reread := await self._reader.refresh():
                 log.info("%d profiling questions were read anew", reread)
             kept, answers = await self._answers.evidence()
+            answers = [a for a in answers if a.task not in self._without]
             body = await asyncio.to_thread(self._body, kept, answers)
             return await self._add(name, note, len(answers), body)
 

@@ -140,4 +140,5 @@ def _expert(row: ExpertRow) -> Expert:
         enabled=row.enabled and not row.switched_off,
         source=ExpertSource(row.source),
         fusion=FusionSpec.of(row.fusion) if row.fusion else None,
+        recruit=row.recruit,
     )

@@ -40,6 +40,7 @@ class ExpertRow(Base):
     fusion: Mapped[dict[str, Any] | None]
     source: Mapped[str]
     enabled: Mapped[bool]
+    recruit: Mapped[bool]
     switched_off: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from aggregator.fusion.attention_masks import AttentionMasks
 from aggregator.fusion.feeds import Feed, Stretch, passes
+from aggregator.fusion.lora import Which, which
 from aggregator.fusion.slot_cache import Copied, Pass, SlotCache
 from aggregator.fusion.slots import SlotTable
 from aggregator.fusion.tokens import Tokens
@@ -188,12 +189,12 @@ class Backbone:
                 found[row, begin : begin + len(before)] = torch.tensor(before)
         return found
 
-    def _adapter_rows(self, feeds: Sequence[Feed]) -> dict[str, Tensor]:
+    def _adapter_rows(self, feeds: Sequence[Feed]) -> dict[str, Which]:
         rows: dict[str, list[int]] = {}
         for row, feed in enumerate(feeds):
             if (adapter := self._variants[feed.small].adapter) is not None:
                 rows.setdefault(adapter, []).append(row)
-        return {name: self._numbers(which) for name, which in rows.items()}
+        return {name: which(some, self._weights.device) for name, some in rows.items()}
 
 
 def _key(feed: Feed) -> Key:

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from aggregator.fusion import grouped_attention
 from aggregator.fusion.attention_masks import AttentionMask
 from aggregator.fusion.configuration import SmallModel
-from aggregator.fusion.lora import AdapterRows, install_adapter
+from aggregator.fusion.lora import AdapterRows, Which, install_adapter
 from coterie.errors import ConfigurationError
 
 
@@ -86,7 +86,7 @@ class Weights:
         positions: Tensor,
         mask: AttentionMask,
         cache: Any,
-        adapters: Mapping[str, Tensor],
+        adapters: Mapping[str, Which],
         rows: Tensor,
     ) -> Tensor:
         """The logits after the last column of ``tokens`` (batch, width): (rows, V) float32.

@@ -22,13 +22,14 @@ from evals.report.words import (
 from evals.spending import Unit
 
 
-def comparison_page(comparison: Comparison) -> str:
+def comparison_page(comparison: Comparison, *, script: bool = True) -> str:
     """The page; needs nothing else, as a report's."""
     figures = [_frontier(comparison), _pairs(comparison)]
     figures += [_categories(pair, n, comparison) for n, pair in enumerate(comparison.pairs)]
     shown, trouble = drawn(figures)
     return page(
         "comparison.html",
+        with_script=script,
         title=legible(f"{comparison.task} · comparison of {len(comparison.sides)} runs"),
         comparison=comparison,
         headlines=[legible(sentence(pair), 600) for pair in comparison.pairs],

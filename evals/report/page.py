@@ -33,11 +33,12 @@ class Shown:
     drawings: tuple[Markup, ...]
 
 
-def report_page(report: Report) -> str:
-    """The page of a run."""
+def report_page(report: Report, *, script: bool = True) -> str:
+    """The page of a run; without ``script`` it stands still, and says the same."""
     shown, trouble = drawn(figures_of(report))
     return page(
         "report.html",
+        with_script=script,
         title=legible(f"{report.info.task} · {report.info.strategy}"),
         report=report,
         headline=legible(headline(report), 600),
@@ -61,9 +62,9 @@ def in_rows(shown: Sequence[Shown]) -> list[list[Shown]]:
     return rows
 
 
-def page(template: str, **values: Any) -> str:
+def page(template: str, *, with_script: bool = True, **values: Any) -> str:
     """A page from one of our templates, under its policy."""
-    style, script = _own("page.css"), _own("page.js")
+    style, script = _own("page.css"), _own("page.js") if with_script else ""
     values |= {"style": Markup(style), "script": Markup(script)}  # noqa: S704 - files of ours
     return _environment().get_template(template).render(policy=_policy(style, script), **values)
 

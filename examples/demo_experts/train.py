@@ -101,10 +101,9 @@ class ChatEncoder:
 
 
 def batches(
-    skill: str, plan: Plan, encoder: ChatEncoder, seed: int = TRAINING_SEED
+    stream: Iterator[Sample], plan: Plan, encoder: ChatEncoder, seed: int
 ) -> Iterator[list[Encoded]]:
     """Batches of conversations of about one length, in a seeded order."""
-    stream = samples(skill, seed)
     rng = Random(seed)
     while True:
         pool = [encoder.encode(sample) for sample in islice(stream, _POOL * plan.batch)]
@@ -135,9 +134,19 @@ def answer_loss(model: PeftModel, prefix: torch.Tensor, batch: Sequence[Encoded]
 
 
 def train(
-    skill: str, base: str, plan: Plan, *, seed: int, autocast: bool, start: Path | None = None
+    stream: Iterator[Sample],
+    base: str,
+    plan: Plan,
+    *,
+    name: str,
+    seed: int = TRAINING_SEED,
+    autocast: bool = True,
+    start: Path | None = None,
 ) -> PeftModel:
-    """Trains one expert of ``base`` (a model folder), new or from the adapter in ``start``."""
+    """Trains one expert of ``base`` (a model folder), new or from the adapter in ``start``.
+
+    ``stream`` is what it is trained on, as long as the plan asks; ``name`` is said with progress.
+    """
     torch.manual_seed(seed)
     encoder = ChatEncoder(AutoTokenizer.from_pretrained(base))
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
@@ -150,7 +159,7 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: _rate(s, plan.steps))
     prefix = torch.tensor([encoder.prefix])
     started = time.monotonic()
-    for step, batch in enumerate(islice(batches(skill, plan, encoder, seed), plan.steps), start=1):
+    for step, batch in enumerate(islice(batches(stream, plan, encoder, seed), plan.steps), start=1):
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             loss = answer_loss(expert, prefix, batch)
         loss.backward()
@@ -160,7 +169,7 @@ def train(
         optimiser.zero_grad()
         if step % 10 == 0 or step == plan.steps:
             spent = time.monotonic() - started
-            line = f"{skill}: step {step}/{plan.steps}, loss {loss.item():.4f}, {spent:.0f} s"
+            line = f"{name}: step {step}/{plan.steps}, loss {loss.item():.4f}, {spent:.0f} s"
             print(line, flush=True)
     return expert
 
@@ -189,7 +198,7 @@ def _rate(step: int, steps: int) -> float:
     return min((step + 1) / 10, 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
-def save(expert: PeftModel, folder: Path) -> None:
+def save(expert: PeftModel, folder: Path, base_name: str = BASE_NAME) -> None:
     """Writes the adapter in bfloat16, with a configuration that names no path of this machine."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {
@@ -198,7 +207,7 @@ def save(expert: PeftModel, folder: Path) -> None:
     }
     save_file(state, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     config = {
-        "base_model_name_or_path": BASE_NAME,
+        "base_model_name_or_path": base_name,
         "bias": "none",
         "inference_mode": True,
         "lora_alpha": 2 * RANK,
@@ -228,7 +237,15 @@ def main() -> None:
         given = {"conversations": args.conversations, "learning_rate": args.learning_rate}
         plan = replace(PLANS[skill], **{key: value for key, value in given.items() if value})
         start = folder if args.resume else None
-        expert = train(skill, args.base, plan, seed=args.seed, autocast=args.autocast, start=start)
+        expert = train(
+            samples(skill, args.seed),
+            args.base,
+            plan,
+            name=skill,
+            seed=args.seed,
+            autocast=args.autocast,
+            start=start,
+        )
         save(expert, folder)
         print(f"{skill}: saved to {folder}", flush=True)
 

@@ -76,6 +76,7 @@ def _feedback() -> None:
         sa.Column("answer", sa.Text(), nullable=True),
         *map(_text, ("note", "given_by")),
         sa.Column("given_at", sa.DateTime(timezone=True), nullable=False),
+        _text("item"),
         sa.PrimaryKeyConstraint("route", name="pk_route_feedback"),
     )
     op.create_index("ix_route_feedback_moment", "route_feedback", ["moment"])

@@ -20,12 +20,14 @@ from orchestrator.api import (
     jobs,
     keys,
     models,
+    records,
     skills,
 )
 from orchestrator.api.chat import new_request_id
 from orchestrator.parts import Parts
 
 MODULES = (
+    records,  # first: "/v1/routes/export" is no id
     chat,
     models,
     health,

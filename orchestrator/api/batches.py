@@ -7,11 +7,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from coterie.errors import RequestError
+from coterie.errors import RequestError, UnknownBatch
 from coterie.types import Usage
-from orchestrator.api.deps import ForChat, ForReader
-from orchestrator.api.files import ExpiresAfter, page_body
+from orchestrator.api.deps import ForChat, ForReader, WhoCalls
+from orchestrator.api.files import ExpiresAfter, own_file, page_body
 from orchestrator.batches.batch import ENDPOINT, WINDOW, Batch, BatchState, Problem
+from orchestrator.keys.key import Caller
+from orchestrator.parts import Parts
 
 router = APIRouter(prefix="/v1/batches")
 
@@ -32,7 +34,7 @@ class BatchRequest(BaseModel):
 
 
 @router.post("")
-async def create_batch(body: BatchRequest, parts: ForChat) -> dict[str, Any]:
+async def create_batch(body: BatchRequest, parts: ForChat, who: WhoCalls) -> dict[str, Any]:
     """Takes a file of requests on; whether they are right is told by the batch."""
     if body.endpoint != ENDPOINT:
         raise RequestError(
@@ -40,29 +42,44 @@ async def create_batch(body: BatchRequest, parts: ForChat) -> dict[str, Any]:
             param="endpoint",
         )
     ttl = body.output_expires_after.seconds if body.output_expires_after else None
-    return batch_body(await parts.batches.create(body.input_file_id, body.metadata, ttl))
+    await own_file(body.input_file_id, who, parts)
+    made = await parts.batches.create(body.input_file_id, body.metadata, ttl, who.id)
+    return batch_body(made)
 
 
 @router.get("")
 async def list_batches(
     parts: ForReader,
+    who: WhoCalls,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: str | None = None,
 ) -> dict[str, Any]:
-    """The batches, newest first; those made before the one called ``after``."""
-    found = await parts.batches.list(limit + 1, after)
+    """The batches, newest first: those made before the one called ``after``, and the caller's own,
+    unless its role sees all."""
+    found = await parts.batches.list(limit + 1, after, who.sees)
     return page_body([batch_body(b) for b in found], limit)
 
 
 @router.get("/{id}")
-async def get_batch(id: str, parts: ForReader) -> dict[str, Any]:
-    return batch_body(await parts.batches.get(id))
+async def get_batch(id: str, parts: ForReader, who: WhoCalls) -> dict[str, Any]:
+    return batch_body(await own_batch(id, who, parts))
 
 
 @router.post("/{id}/cancel")
-async def cancel_batch(id: str, parts: ForChat) -> dict[str, Any]:
+async def cancel_batch(id: str, parts: ForChat, who: WhoCalls) -> dict[str, Any]:
     """Stops the batch; what was answered by then is in its output file."""
-    return batch_body(await parts.batches.cancel(id))
+    await own_batch(id, who, parts)
+    batch = await parts.batches.cancel(id)
+    await parts.audit.note(who, "batch.cancel", id)
+    return batch_body(batch)
+
+
+async def own_batch(id: str, who: Caller, parts: Parts) -> Batch:
+    """The batch called ``id``; raises :class:`UnknownBatch` also where it is another caller's."""
+    batch = await parts.batches.get(id)
+    if not who.owns(batch.key):
+        raise UnknownBatch(f"no batch {id!r} of this key's: GET /v1/batches lists those there are")
+    return batch
 
 
 def batch_body(batch: Batch) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -157,17 +157,32 @@ def why_headers(route: Route, experts: list[str], overhead_ms: float) -> dict[st
     }
 
 
+Aside = Callable[[Story], Awaitable[Sequence[str]]]
+"""Events of the stream, as text, that tell what has happened but for tokens."""
+
+
 class Conversation:
     """One streamed answer.
 
     The response begins with the first token, or when a comment is due because nothing was heard for
     so long.  Whatever fails before has a status of its own; what fails after it ends the stream
     with an error event.
+
+    With ``aside`` it begins at once, and after everything that happens but tokens ``aside`` is
+    asked what goes out beside them.
     """
 
-    def __init__(self, parts: Parts, inquiry: Inquiry, body: ChatRequest, leave: Pass) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        inquiry: Inquiry,
+        body: ChatRequest,
+        leave: Pass,
+        aside: Aside | None = None,
+    ) -> None:
         self._parts = parts
         self._inquiry = inquiry
+        self._aside = aside
         self._with_usage = body.wants_usage
         self._bodies = ChunkBodies(
             f"chatcmpl-{inquiry.id}", int(time.time()), body.model, with_usage=body.wants_usage
@@ -180,6 +195,8 @@ class Conversation:
 
     async def respond(self, request: Request) -> Response:
         """The streaming response, once there is something to stream."""
+        if self._aside:
+            return EventStream(self._lines(None), self._headers(), self._close)
         try:
             first = await while_connected(request.receive, self._first())
         except CallerGone:
@@ -216,7 +233,7 @@ class Conversation:
         due = 0.0
         try:
             while not isinstance(event, Finished):
-                if lines := self._line(event):
+                if lines := [*await self._beside(event), *self._line(event)]:
                     for line in lines:
                         yield line
                     due = time.monotonic() + self._every_s
@@ -224,17 +241,29 @@ class Conversation:
                 if event:
                     self._story.see(event)
             self._story.answered(event.outcome)
+            for line in await self._beside(event):
+                yield line
             if self._with_usage:
                 outcome = event.outcome
                 yield _data(self._bodies.usage(outcome.usage, outcome.cost_usd))
         except CoterieError as error:
-            self._story.failed(error)
-            yield _data(status_and_body(error)[1])
+            for line in await self._failed(error, status_and_body(error)[1]):
+                yield line
         except Exception as error:
-            self._story.failed(error)
             log.exception("internal error in stream %s", self._inquiry.id)
-            yield _data(error_body("internal error", "api_error", None, "internal_error"))
+            told = error_body("internal error", "api_error", None, "internal_error")
+            for line in await self._failed(error, told):
+                yield line
         yield "data: [DONE]\n\n"
+
+    async def _beside(self, event: Event | None = None) -> Sequence[str]:
+        if self._aside is None or isinstance(event, Delta):
+            return ()
+        return await self._aside(self._story)
+
+    async def _failed(self, error: Exception, body: dict[str, Any]) -> list[str]:
+        self._story.failed(error)
+        return [*await self._beside(), _data(body)]
 
     def _line(self, event: Event | None) -> list[str]:
         if event is None:

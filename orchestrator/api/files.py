@@ -13,10 +13,12 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from coterie.errors import FileTooLarge, RequestError
-from orchestrator.api.deps import ForChat, ForReader
+from coterie.errors import FileTooLarge, RequestError, UnknownFile
+from orchestrator.api.deps import ForChat, ForReader, WhoCalls
 from orchestrator.batches.file_store import CHUNK
 from orchestrator.batches.stored_file import BATCH, KEPT, MOST_BYTES, StoredFile
+from orchestrator.keys.key import Caller
+from orchestrator.parts import Parts
 
 router = APIRouter(prefix="/v1/files")
 
@@ -45,7 +47,7 @@ UPLOAD = {"requestBody": {"content": {"multipart/form-data": {"schema": FORM}}, 
 
 
 @router.post("", openapi_extra=UPLOAD)
-async def upload_file(request: Request, parts: ForChat) -> dict[str, Any]:
+async def upload_file(request: Request, parts: ForChat, who: WhoCalls) -> dict[str, Any]:
     """Keeps a file of requests: ``multipart/form-data`` with ``purpose`` "batch" and ``file``."""
     _same_origin(request)
     form = await _form(request)
@@ -59,7 +61,7 @@ async def upload_file(request: Request, parts: ForChat) -> dict[str, Any]:
                 param="purpose",
             )
         name = file.filename or ""
-        stored = await parts.batches.upload(name, _pieces(file), _kept(form))
+        stored = await parts.batches.upload(name, _pieces(file), _kept(form), who.id)
     finally:
         await form.close()
     return file_body(stored)
@@ -68,27 +70,29 @@ async def upload_file(request: Request, parts: ForChat) -> dict[str, Any]:
 @router.get("")
 async def list_files(
     parts: ForReader,
+    who: WhoCalls,
     purpose: str | None = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
     order: Literal["asc", "desc"] = "desc",
     after: str | None = None,
 ) -> dict[str, Any]:
-    """The files, newest first; those after the one called ``after``."""
+    """The files, newest first: those after the one called ``after``, and the caller's own, unless
+    its role sees all."""
     found = await parts.batches.files.list(
-        purpose=purpose, newest_first=order == "desc", after=after, limit=limit + 1
+        purpose=purpose, newest_first=order == "desc", after=after, limit=limit + 1, keys=who.sees
     )
     return page_body([file_body(f) for f in found], limit)
 
 
 @router.get("/{id}")
-async def get_file(id: str, parts: ForReader) -> dict[str, Any]:
-    return file_body(await parts.batches.files.get(id))
+async def get_file(id: str, parts: ForReader, who: WhoCalls) -> dict[str, Any]:
+    return file_body(await own_file(id, who, parts))
 
 
 @router.get("/{id}/content", response_model=None)
-async def file_content(id: str, parts: ForReader) -> StreamingResponse:
+async def file_content(id: str, parts: ForReader, who: WhoCalls) -> StreamingResponse:
     """The file itself, piece by piece."""
-    file = await parts.batches.files.get(id)
+    file = await own_file(id, who, parts)
     headers = {
         "Content-Length": str(file.bytes),
         "Content-Disposition": f'attachment; filename="{file.id}.jsonl"',
@@ -99,10 +103,19 @@ async def file_content(id: str, parts: ForReader) -> StreamingResponse:
 
 
 @router.delete("/{id}")
-async def delete_file(id: str, parts: ForChat) -> dict[str, Any]:
+async def delete_file(id: str, parts: ForChat, who: WhoCalls) -> dict[str, Any]:
     """Deletes a file that no unfinished batch needs."""
+    await own_file(id, who, parts)
     await parts.batches.delete_file(id)
     return {"id": id, "object": "file", "deleted": True}
+
+
+async def own_file(id: str, who: Caller, parts: Parts) -> StoredFile:
+    """The file called ``id``; raises :class:`UnknownFile` also where it is another caller's."""
+    file = await parts.batches.files.get(id)
+    if not who.owns(file.key):
+        raise UnknownFile(f"no file {id!r} of this key's", param="id")
+    return file
 
 
 def file_body(file: StoredFile) -> dict[str, Any]:

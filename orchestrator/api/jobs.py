@@ -6,18 +6,22 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from coterie.errors import NoExpertAvailable, UnknownJob
 from coterie.types import Sampling, as_jsonable
 from evals.results import ItemResult
-from orchestrator.api.deps import EventStream, ForJobReader, ForJobs
+from orchestrator.api.deps import EventStream, ForJobReader, ForJobs, WhoCalls
 from orchestrator.jobs.job import Job, JobSpec
 from orchestrator.jobs.progress import JobProgress
+from orchestrator.keys.key import Caller
 from orchestrator.parts import Parts
+from orchestrator.routing import falls_on
 
 router = APIRouter(prefix="/v1/jobs")
 
@@ -59,45 +63,56 @@ class JobRequest(BaseModel):
 
 
 @router.post("", status_code=202)
-async def create_job(body: JobRequest, parts: ForJobs) -> dict[str, Any]:
+async def create_job(body: JobRequest, parts: ForJobs, who: WhoCalls) -> dict[str, Any]:
     """Queues a job; ``GET /v1/jobs/{id}`` tells how far it is."""
-    return job_body(await parts.jobs.submit(body.to_domain()))
+    job = await parts.jobs.submit(allowed(body.to_domain(), who, parts), key=who.id)
+    await parts.audit.note(who, "job.create", job.id, as_jsonable(job.spec))
+    return job_body(job)
 
 
 @router.get("")
 async def list_jobs(
-    parts: ForJobReader, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+    parts: ForJobReader, who: WhoCalls, limit: Annotated[int, Query(ge=1, le=1000)] = 100
 ) -> dict[str, Any]:
-    """The newest jobs, newest first."""
-    return {"object": "list", "data": [job_body(job) for job in await parts.jobs.list(limit)]}
+    """The newest jobs, newest first: the caller's own, unless its role sees all."""
+    found = await parts.jobs.list(limit, who.sees)
+    return {"object": "list", "data": [job_body(job) for job in found]}
 
 
 @router.get("/{id}")
-async def get_job(id: str, parts: ForJobReader) -> dict[str, Any]:
-    return job_body(await parts.jobs.get(id))
+async def get_job(id: str, parts: ForJobReader, who: WhoCalls) -> dict[str, Any]:
+    return job_body(await own_job(id, who, parts))
 
 
 @router.post("/{id}/cancel")
-async def cancel_job(id: str, parts: ForJobs) -> dict[str, Any]:
+async def cancel_job(id: str, parts: ForJobs, who: WhoCalls) -> dict[str, Any]:
     """Stops the job; what was answered is kept."""
-    return job_body(await parts.jobs.cancel(id))
+    await own_job(id, who, parts)
+    job = await parts.jobs.cancel(id)
+    await parts.audit.note(who, "job.cancel", id)
+    return job_body(job)
 
 
 @router.post("/{id}/resume")
-async def resume_job(id: str, parts: ForJobs) -> dict[str, Any]:
+async def resume_job(id: str, parts: ForJobs, who: WhoCalls) -> dict[str, Any]:
     """Goes on with a job that was cancelled or failed; parked items are tried again."""
-    return job_body(await parts.jobs.resume(id))
+    await own_job(id, who, parts)
+    job = await parts.jobs.resume(id)
+    await parts.audit.note(who, "job.resume", id)
+    return job_body(job)
 
 
 @router.get("/{id}/results", response_model=None)
 async def job_results(
     id: str,
     parts: ForJobReader,
+    who: WhoCalls,
     after: Annotated[int, Query(ge=-1)] = -1,
     limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
     accept: Annotated[str, Header()] = "",
 ) -> Response | dict[str, Any]:
     """A page of results after position ``after``; all of them where NDJSON is accepted."""
+    await own_job(id, who, parts)
     found = await parts.jobs.results(id, after, limit)
     if NDJSON in accept:
         return StreamingResponse(_lines(parts, id, after, found), media_type=NDJSON)
@@ -107,10 +122,35 @@ async def job_results(
 
 
 @router.get("/{id}/events", response_model=None)
-async def job_events(id: str, parts: ForJobReader) -> Response:
+async def job_events(id: str, parts: ForJobReader, who: WhoCalls) -> Response:
     """Server-sent events: ``progress`` whenever there is some; the stream ends with the job."""
-    await parts.jobs.get(id)
+    await own_job(id, who, parts)
     return EventStream(_events(parts, id), {})
+
+
+async def own_job(id: str, who: Caller, parts: Parts) -> Job:
+    """The job called ``id``; raises :class:`UnknownJob` also where it is another caller's."""
+    job = await parts.jobs.get(id)
+    if not who.owns(job.key):
+        raise UnknownJob(f"no job {id!r} of this key's: GET /v1/jobs lists those there are")
+    return job
+
+
+def allowed(spec: JobSpec, who: Caller, parts: Parts) -> JobSpec:
+    """The spec as far as the caller may have it run; raises :class:`ModelNotAllowed`."""
+    for name in (spec.expert,) if spec.expert else spec.experts:
+        who.check_expert(name)
+    if spec.expert:
+        return spec
+    strategy = who.strategy(spec.strategy, falls_on(parts.roster.snapshot.knowledge.choices))
+    if not who.experts or spec.experts:
+        return replace(spec, strategy=strategy)
+    experts = tuple(e.name for e in parts.roster.enabled if who.may_ask(e.name))
+    if not experts:
+        raise NoExpertAvailable(
+            f"none of the experts that this key may ask ({', '.join(who.experts)}) is enabled"
+        )
+    return replace(spec, strategy=strategy, experts=experts)
 
 
 async def _lines(

@@ -31,7 +31,7 @@ class _Body(BaseModel):
 
 
 class ProfilingRequest(_Body):
-    """Which experts to grade, on what; all enabled ones where none is named."""
+    """Which experts to grade, on what; all recruited ones where none is named."""
 
     task: str = "demo"
     experts: list[str] = Field(default_factory=list)

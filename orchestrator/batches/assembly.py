@@ -52,7 +52,9 @@ class Assembly:
         keep = timedelta(seconds=batch.output_ttl_s) if batch.output_ttl_s else KEPT
         self._batch, self._spool, self._jobs, self._left = batch, spool, jobs, left
         self._writers = tuple(
-            FileWriter(files, new_file(f"{batch.id}_{what}.jsonl", BATCH_OUTPUT, now, keep))
+            FileWriter(
+                files, new_file(f"{batch.id}_{what}.jsonl", BATCH_OUTPUT, now, keep, batch.key)
+            )
             for what in ("output", "error")
         )
 

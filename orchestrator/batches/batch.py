@@ -67,7 +67,7 @@ class Batch:
     """A batch as it is kept.
 
     ``times`` says when it came into each state; ``output_ttl_s`` how long its output is kept, in
-    seconds, where the caller said so.
+    seconds, where the caller said so; ``key`` is the caller's id.
     """
 
     id: str
@@ -83,6 +83,7 @@ class Batch:
     problems: tuple[Problem, ...] = ()
     output_file: str | None = None
     error_file: str | None = None
+    key: str = ""
 
     @property
     def job(self) -> str:

@@ -8,7 +8,7 @@ were it two, the first to end it is the one who did.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -37,6 +37,7 @@ from orchestrator.batches.store import BatchStore
 from orchestrator.batches.validate import Findings, validate
 from orchestrator.jobs.job import Job, JobSpec, JobState
 from orchestrator.jobs.service import JobService
+from orchestrator.keys.key import ANYONE, Caller
 from orchestrator.protocol.errors import status_and_body
 
 log = logging.getLogger(__name__)
@@ -45,13 +46,18 @@ LETTING_GO = timedelta(seconds=30)
 """How long whoever ran a job that was cancelled is waited for."""
 
 
+async def _anyone(key: str) -> Caller:
+    return ANYONE
+
+
 class Lost(Exception):
     """Somebody else works on the batch now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clerk:
-    """``experts`` gives the names of the enabled ones; input files are read from ``folder``."""
+    """``experts`` gives the names of the enabled ones; input files are read from ``folder``;
+    ``owner_of`` gives whoever a batch belongs to, by the id of its key."""
 
     owner: str
     batches: BatchStore
@@ -60,6 +66,7 @@ class Clerk:
     experts: Callable[[], Collection[str]]
     folder: Path
     now: Callable[[], datetime] = utcnow
+    owner_of: Callable[[str], Awaitable[Caller]] = _anyone
 
     async def round(self) -> None:
         """Takes each batch as far as it goes now; raises StoreUnavailable."""
@@ -97,22 +104,25 @@ class Clerk:
                 await self.batches.give_up(batch.id, self.owner)
 
     async def _validate(self, batch: Batch) -> None:
-        found, total = await self._look_through(batch)
+        who = await self.owner_of(batch.key)
+        found, total = await self._look_through(batch, who)
         if found.problems:
             await self._fail(batch, *found.problems)
             return
-        asked = () if found.routed else tuple(sorted(found.experts))
+        asked = tuple(sorted(found.experts))
+        if found.routed:  # among all, or those that the key may ask
+            asked = tuple(e for e in self.experts() if who.experts and who.may_ask(e))
         spec = JobSpec(
             NAME, experts=asked, seed=batch.seed, file=batch.input_file, sampling=Sampling()
         )
-        await self.jobs.submit(spec, id=batch.job)
+        await self.jobs.submit(spec, id=batch.job, key=batch.key)
         validated = (BatchState.VALIDATING,)
         counts = Counts(total)
         await self.batches.move(
             batch.id, validated, BatchState.IN_PROGRESS, self.now(), counts=counts
         )
 
-    async def _look_through(self, batch: Batch) -> tuple[Findings, int]:
+    async def _look_through(self, batch: Batch, who: Caller) -> tuple[Findings, int]:
         """What the file asks for, and how many requests are in it."""
         try:
             spool = await self._spool(batch)
@@ -120,7 +130,8 @@ class Clerk:
             return Findings([Problem("file_not_found", str(error), "input_file_id")]), 0
         except TooManyLines as error:
             return Findings([error.problem]), 0
-        return await validate(spool, self.experts(), partial(self._keep, batch)), len(spool)
+        found = await validate(spool, self.experts(), partial(self._keep, batch), who)
+        return found, len(spool)
 
     async def _finish(self, batch: Batch, job: Job | None) -> None:
         end = ending(batch, job, self.now())

@@ -15,6 +15,7 @@ from orchestrator.batches.store import BatchStore
 from orchestrator.jobs.composition import LoadTask
 from orchestrator.jobs.job import JobSpec
 from orchestrator.jobs.service import JobService
+from orchestrator.keys.ring import KeyRing
 from orchestrator.roster import Roster
 from orchestrator.settings import Settings
 
@@ -33,7 +34,7 @@ def request_tasks(settings: Settings, database: Database) -> Mapping[str, LoadTa
 
 
 def batch_service(
-    settings: Settings, database: Database, jobs: JobService, roster: Roster
+    settings: Settings, database: Database, jobs: JobService, roster: Roster, keys: KeyRing
 ) -> BatchService:
     """The batches, whose requests ``jobs`` answers."""
     clerk = Clerk(
@@ -43,5 +44,6 @@ def batch_service(
         jobs,
         lambda: [e.name for e in roster.enabled],
         settings.spool_dir,
+        owner_of=keys.owner,
     )
     return BatchService(clerk)

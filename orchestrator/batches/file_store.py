@@ -5,7 +5,7 @@ What is being written is invisible until it is whole; what was never finished is
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import and_, delete, or_, select, tuple_, update
@@ -40,6 +40,7 @@ class FileStore:
             "ready": False,
             "created_at": file.created_at,
             "expires_at": file.expires_at,
+            "key": file.key,
         }
         async with self._database.transaction() as session:
             await insert_new(session, FileRow, [row])
@@ -78,12 +79,16 @@ class FileStore:
         newest_first: bool = True,
         after: str | None = None,
         limit: int = 10_000,
+        keys: Collection[str] | None = None,
     ) -> list[StoredFile]:
-        """Files in the order of their making, those after the one called ``after``."""
+        """Files in the order of their making, those after the one called ``after``; those that
+        belong to one of ``keys`` alone."""
         order = (FileRow.created_at, FileRow.id)
         query = select(FileRow).where(FileRow.ready)
         if purpose is not None:
             query = query.where(FileRow.purpose == purpose)
+        if keys is not None:
+            query = query.where(FileRow.key.in_(list(keys)))
         if after is not None:
             last, at = await self.get(after), tuple_(*order)
             here = tuple_(last.created_at, last.id)
@@ -175,4 +180,5 @@ class FileWriter:
 
 
 def _file(row: FileRow) -> StoredFile:
-    return StoredFile(row.id, row.name, row.purpose, row.created_at, row.expires_at, row.bytes)
+    times = (row.created_at, row.expires_at)
+    return StoredFile(row.id, row.name, row.purpose, *times, row.bytes, row.key)

@@ -14,9 +14,10 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from coterie.errors import CoterieError
+from coterie.errors import CoterieError, ModelNotAllowed
 from orchestrator.batches.batch import ENDPOINT, Problem
 from orchestrator.jobs.own_item import OwnItem
+from orchestrator.keys.key import ANYONE, Caller
 from orchestrator.protocol.chat import ChatRequest
 from orchestrator.protocol.errors import status_and_body
 from orchestrator.protocol.models import addressee, unknown
@@ -67,12 +68,18 @@ def read_line(raw: bytes) -> Line:
     return Line(fields["custom_id"], _request(fields["body"]))
 
 
-def check_model(line: Line, experts: Collection[str]) -> str | None:
-    """The expert the line asks by name, None for a strategy; raises :class:`BadLine`."""
+def check_model(line: Line, experts: Collection[str], who: Caller = ANYONE) -> str | None:
+    """The expert the line asks by name, None for a strategy; raises :class:`BadLine`, also where
+    ``who`` may not use it."""
     try:
         to = addressee(line.request.model, experts)
         if to.strategy == ORACLE:
             raise unknown(line.request.model, experts)
+        if to.expert:
+            who.check_expert(to.expert)
+        elif (own := who.strategy(to.strategy, to.strategy)) != to.strategy:
+            told = f"this key has strategies of its own: name one, such as 'coterie/{own}'"
+            raise ModelNotAllowed(told)
     except CoterieError as error:
         told = status_and_body(error)[1]["error"]
         raise BadLine(told["code"] or "invalid_request", str(error), "body.model") from None

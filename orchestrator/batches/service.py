@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -40,10 +40,11 @@ class BatchService:
     # --- files ----------------------------------------------------------------------------------
 
     async def upload(
-        self, name: str, body: AsyncIterator[bytes], keep: timedelta = KEPT
+        self, name: str, body: AsyncIterator[bytes], keep: timedelta = KEPT, key: str = ""
     ) -> StoredFile:
-        """Keeps an input file; raises :class:`FileTooLarge`, and nothing of it is kept then."""
-        writer = FileWriter(self.files, new_file(name, BATCH, utcnow(), keep))
+        """Keeps an input file of the caller of id ``key``; raises :class:`FileTooLarge`, and
+        nothing of it is kept then."""
+        writer = FileWriter(self.files, new_file(name, BATCH, utcnow(), keep, key))
         try:
             async for part in body:
                 if writer.size + len(part) > MOST_BYTES:
@@ -71,8 +72,9 @@ class BatchService:
         input_file: str,
         metadata: Mapping[str, str] | None = None,
         output_ttl_s: int | None = None,
+        key: str = "",
     ) -> Batch:
-        """A new batch, whose file is looked through by and by."""
+        """A new batch of the caller of id ``key``, whose file is looked through by and by."""
         file = await self.files.get(input_file)
         if file.purpose != BATCH:
             raise RequestError(
@@ -87,6 +89,7 @@ class BatchService:
             now + WINDOW_LENGTH,
             metadata=metadata or {},
             output_ttl_s=output_ttl_s,
+            key=key,
         )
         await self._batches.add(batch)
         self._wake.set()
@@ -96,9 +99,12 @@ class BatchService:
         """The batch called ``id``, as far as it is; raises UnknownBatch."""
         return await self._counted(await self._batches.get(id))
 
-    async def list(self, limit: int, after: str | None = None) -> list[Batch]:
-        """The newest batches, newest first: those made before the one called ``after``."""
-        return [await self._counted(b) for b in await self._batches.newest(limit, after)]
+    async def list(
+        self, limit: int, after: str | None = None, keys: Collection[str] | None = None
+    ) -> list[Batch]:
+        """The newest batches, newest first: those made before the one called ``after``; those made
+        with one of ``keys`` alone."""
+        return [await self._counted(b) for b in await self._batches.newest(limit, after, keys)]
 
     async def cancel(self, id: str) -> Batch:
         """Stops a batch; what was answered by then is in its output file.

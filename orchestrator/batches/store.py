@@ -39,6 +39,7 @@ class BatchStore:
             "state": str(batch.state),
             "counts": as_jsonable(batch.counts),
             "problems": [],
+            "key": batch.key,
         }
         async with self._database.transaction() as session:
             await insert_new(session, BatchRow, [row])
@@ -50,10 +51,15 @@ class BatchStore:
             return _batch(_known(await session.get(BatchRow, id), id))
 
     @reaching
-    async def newest(self, limit: int, after: str | None = None) -> list[Batch]:
-        """The newest batches, newest first: those made before the one called ``after``."""
+    async def newest(
+        self, limit: int, after: str | None = None, keys: Collection[str] | None = None
+    ) -> list[Batch]:
+        """The newest batches, newest first: those made before the one called ``after``; those made
+        with one of ``keys`` alone."""
         order = (BatchRow.created_at, BatchRow.id)
         query = select(BatchRow).order_by(*(c.desc() for c in order)).limit(limit)
+        if keys is not None:
+            query = query.where(BatchRow.key.in_(list(keys)))
         if after is not None:
             last = await self.get(after)
             query = query.where(tuple_(*order) < tuple_(last.created_at, last.id))
@@ -165,4 +171,5 @@ def _batch(row: BatchRow) -> Batch:
         problems=tuple(Problem(**p) for p in row.problems),
         output_file=row.output_file,
         error_file=row.error_file,
+        key=row.key,
     )

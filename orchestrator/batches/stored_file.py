@@ -20,7 +20,8 @@ NAME_LENGTH = 255
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """``name`` is what the caller called it: it is shown, and never a path of ours."""
+    """``name`` is what the caller called it: it is shown, and never a path of ours.  ``key`` is the
+    id of whoever it belongs to."""
 
     id: str
     name: str
@@ -28,11 +29,15 @@ class StoredFile:
     created_at: datetime
     expires_at: datetime
     bytes: int = 0
+    key: str = ""
 
 
-def new_file(name: str, purpose: str, now: datetime, keep: timedelta = KEPT) -> StoredFile:
+def new_file(
+    name: str, purpose: str, now: datetime, keep: timedelta = KEPT, key: str = ""
+) -> StoredFile:
     """A file with an id of its own, and nothing in it yet."""
-    return StoredFile(f"file-{uuid.uuid4().hex}", shown(name), purpose, now, now + keep)
+    id = f"file-{uuid.uuid4().hex}"
+    return StoredFile(id, shown(name), purpose, now, now + keep, key=key)
 
 
 def shown(name: str) -> str:

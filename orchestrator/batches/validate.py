@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from orchestrator.batches.batch import Problem
 from orchestrator.batches.line import MOST_BYTES, BadLine, check_model, read_line
 from orchestrator.batches.spool import Spool
+from orchestrator.keys.key import ANYONE, Caller
 
 PAGE = 256
 MOST_PROBLEMS = 100
@@ -28,7 +29,7 @@ class Findings:
     routed: bool = False
     _seen: dict[bytes, int] = field(default_factory=dict)
 
-    def check(self, spool: Spool, at: int, experts: Collection[str]) -> None:
+    def check(self, spool: Spool, at: int, experts: Collection[str], who: Caller = ANYONE) -> None:
         """Looks at one line."""
         number = spool.numbers[at]
         try:
@@ -36,7 +37,7 @@ class Findings:
                 raise BadLine("line_too_long", f"the line is longer than {MOST_BYTES} bytes")
             line = read_line(spool.read(at))
             self._check_id(line.custom_id, number)
-            named = check_model(line, experts)
+            named = check_model(line, experts, who)
         except BadLine as error:
             self.problems.append(replace(error.problem, line=number))
             return
@@ -56,22 +57,28 @@ class Findings:
 
 
 async def validate(
-    spool: Spool, experts: Collection[str], still_mine: Callable[[], Awaitable[None]]
+    spool: Spool,
+    experts: Collection[str],
+    still_mine: Callable[[], Awaitable[None]],
+    who: Caller = ANYONE,
 ) -> Findings:
-    """What is wrong with the file, or what it asks for; ``still_mine`` is awaited now and then."""
+    """What is wrong with the file, or what it asks for on behalf of ``who``; ``still_mine`` is
+    awaited now and then."""
     found = Findings()
     if not len(spool):
         found.problems.append(Problem("empty_file", "the file has no requests in it"))
     for start in range(0, len(spool), PAGE):
         await still_mine()
         part = range(start, min(start + PAGE, len(spool)))
-        await asyncio.to_thread(_page, found, spool, part, experts)
+        await asyncio.to_thread(_page, found, spool, part, experts, who)
         if len(found.problems) >= MOST_PROBLEMS:
             del found.problems[MOST_PROBLEMS:]
             break
     return found
 
 
-def _page(found: Findings, spool: Spool, part: range, experts: Collection[str]) -> None:
+def _page(
+    found: Findings, spool: Spool, part: range, experts: Collection[str], who: Caller
+) -> None:
     for at in part:
-        found.check(spool, at, experts)
+        found.check(spool, at, experts, who)

@@ -23,7 +23,7 @@ def bench(
     split: Annotated[str, typer.Option(help="Its questions; never those you test on.")] = "val",
     experts: Annotated[
         list[str] | None,
-        typer.Option(help="Candidates: a,b or the option again; all enabled if none."),
+        typer.Option(help="Candidates: a,b or the option again; all recruited if none."),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="How many trials.")] = None,
     skills: Annotated[

@@ -110,12 +110,13 @@ def ready_experts(client: Client) -> list[str]:
 
 
 def profile_the_unprofiled(client: Client, task: str, limit: int | None) -> None:
-    """Grades the enabled experts that have no profile."""
+    """Grades the experts that routing may choose and that have no profile."""
     known = {p["expert"] for p in client.get("/admin/profiles")["profiles"]}
-    enabled = [e["name"] for e in client.get("/admin/experts")["experts"] if e["enabled"]]
-    missing = [name for name in enabled if name not in known]
+    experts = client.get("/admin/experts")["experts"]
+    recruited = [e["name"] for e in experts if e["enabled"] and e["recruit"]]
+    missing = [name for name in recruited if name not in known]
     if not missing:
-        show.console.print(f"all {len(enabled)} experts have profiles")
+        show.console.print(f"all {len(recruited)} experts that are recruited have profiles")
         return
     client.post("/admin/profiles", {"task": task, "experts": missing, "limit": limit})
     watch_profiling(client)

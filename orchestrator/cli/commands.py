@@ -18,6 +18,7 @@ from orchestrator.cli.bring_up import bring_up
 from orchestrator.cli.evals import eval_app
 from orchestrator.cli.gpu_check import gpu_check
 from orchestrator.cli.jobs import jobs_app
+from orchestrator.cli.keys import keys_app
 from orchestrator.cli.options import AsJson, ConfigFile, the_client, the_settings
 from orchestrator.cli.plan import plan
 from orchestrator.cli.skills import skills_app
@@ -33,6 +34,7 @@ app.add_typer(aggregator_app, name="aggregator")
 app.add_typer(db_app, name="db")
 app.add_typer(eval_app, name="eval")
 app.add_typer(jobs_app, name="jobs")
+app.add_typer(keys_app, name="keys")
 app.command()(plan)
 app.command("gpu-check")(gpu_check)
 app.command("worker")(worker)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from coterie.types import as_jsonable
 from orchestrator.cli import show, show_jobs
-from orchestrator.cli.options import AsJson, the_settings
+from orchestrator.cli.options import AsJson, the_database
 from orchestrator.cli.runs import report
 
 jobs_app = typer.Typer(no_args_is_help=True, help="Tasks that run, and those that ran.")
@@ -46,14 +45,14 @@ def show_job(id: Id, as_json: AsJson = False) -> None:
 @jobs_app.command("cancel")
 def cancel(id: Id) -> None:
     """Stop a job; what was answered is kept."""
-    job = _with(lambda jobs: jobs.cancel(id))
+    job = _with(lambda jobs: jobs.cancel(id), "job.cancel", id)
     show.console.print(f"job {job.id} is {job.state}", markup=False)
 
 
 @jobs_app.command("resume")
 def resume(id: Id) -> None:
     """Queue a job that was cancelled or failed, or that has parked items; a server runs it."""
-    job = _with(lambda jobs: jobs.resume(id))
+    job = _with(lambda jobs: jobs.resume(id), "job.resume", id)
     show.console.print(
         f"job {job.id} is {job.state}: a server with this database goes on with it, or "
         "`coterie eval run` with the same options does",
@@ -72,24 +71,19 @@ def as_record(job: Any) -> dict[str, Any]:
     return {**body, **{t: body[t].isoformat() if body[t] else None for t in times}}
 
 
-def _with(call: Callable[[Any], Awaitable[T]]) -> T:
+def _with(call: Callable[[Any], Awaitable[T]], action: str = "", target: str = "") -> T:
+    """What ``call`` makes of the jobs; an ``action`` is noted in the audit log."""
+
     async def run() -> T:
-        async with _store() as jobs:
-            return await call(jobs)
+        from orchestrator.jobs.store import JobStore
+        from orchestrator.keys.audit import AuditLog
+        from orchestrator.keys.audit_store import AuditStore
+        from orchestrator.keys.key import OPERATOR
+
+        async with the_database() as database:
+            done = await call(JobStore(database))
+            if action:
+                await AuditLog(AuditStore(database)).note(OPERATOR, action, target)
+            return done
 
     return asyncio.run(run())
-
-
-@asynccontextmanager
-async def _store() -> AsyncIterator[Any]:
-    from coterie.db import Database
-    from orchestrator import schema
-    from orchestrator.jobs.store import JobStore
-
-    url = the_settings().database_url
-    await schema.ensure(url)
-    database = Database(url)
-    try:
-        yield JobStore(database)
-    finally:
-        await database.close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,6 +22,21 @@ def the_settings(config: Path | None = None) -> Settings:
     """The settings in the environment, with another experts file where one is named."""
     settings = Settings.load()
     return settings.with_config(config) if config else settings
+
+
+@asynccontextmanager
+async def the_database() -> AsyncIterator[Any]:
+    """The database in the environment, up to date and open: commands on it need no server."""
+    from coterie.db import Database
+    from orchestrator import schema
+
+    url = the_settings().database_url
+    await schema.ensure(url)
+    database = Database(url)
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 def the_client() -> Client:

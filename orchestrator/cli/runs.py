@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coterie.errors import ConfigurationError
 from orchestrator.cli import show
 from orchestrator.cli.options import the_settings
 from orchestrator.settings import Settings
@@ -86,8 +85,7 @@ async def _stored(settings: Settings, ids: Sequence[str]) -> dict[str, RunResult
     from coterie.db import Database
     from orchestrator import schema
     from orchestrator.jobs.item_store import ItemStore
-    from orchestrator.jobs.job import JobState
-    from orchestrator.jobs.outcome import result_of
+    from orchestrator.jobs.outcome import check_done, result_of
     from orchestrator.jobs.seal import Seal
     from orchestrator.jobs.store import JobStore
 
@@ -99,11 +97,7 @@ async def _stored(settings: Settings, ids: Sequence[str]) -> dict[str, RunResult
         found = {}
         for id in ids:
             job = await jobs.get(id)
-            if job.state is not JobState.DONE:
-                raise ConfigurationError(
-                    f"job {id!r} is {job.state}, and only one that is done can be reported: "
-                    f"`coterie jobs show {id}` tells how far it is"
-                )
+            check_done(job)
             found[id] = await result_of(job, items.results)
         return found
     finally:

@@ -124,7 +124,8 @@ def _made_of(expert: Record) -> str:
 def _state(expert: Record) -> str:
     if not expert["enabled"]:
         return "draining" if expert.get("draining") else "disabled"
-    return "ok" if expert["healthy"] else f"down: {expert['detail']}"
+    state = "ok" if expert["healthy"] else f"down: {expert['detail']}"
+    return state if expert["recruit"] else f"{state}, by name alone"
 
 
 def route(record: Record) -> None:

@@ -28,7 +28,9 @@ SnapshotName = Annotated[
 
 @skills_app.command("profile")
 def profile(
-    names: Annotated[list[str] | None, typer.Argument(help="Experts; all enabled if none.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Experts; all recruited if none.")
+    ] = None,
     benchmark: Annotated[
         str, typer.Option("--benchmark", "--task", help="The task to grade on.")
     ] = "demo",

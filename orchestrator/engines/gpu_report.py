@@ -62,6 +62,19 @@ def used_mib() -> float | None:
         return None
 
 
+def gpu_memory() -> tuple[tuple[str, float, float], ...]:
+    """Name, used and whole memory in MiB of each NVIDIA GPU; empty where nobody can say."""
+    found = []
+    for line in _lines("nvidia-smi", "--query-gpu=name,memory.used,memory.total", units=False):
+        name, *sizes = (part.strip() for part in line.rsplit(",", 2))
+        try:
+            used, total = map(float, sizes)
+        except ValueError:
+            continue
+        found.append((name, used, total))
+    return tuple(found)
+
+
 def describe_versions(python: str) -> tuple[str, ...]:
     """The versions of the libraries that ``python`` has."""
     return tuple(sorted(_run(python, "-c", _VERSIONS)))

@@ -14,9 +14,9 @@ from coterie.ports import Task
 from evals.tasks import load_task
 from evals.tasks.options import TaskOptions
 from orchestrator.descriptions import Descriptions, Embed
-from orchestrator.jobs.ground import Ground, Publishing, Tally
+from orchestrator.jobs.ground import Ground, Paying, Publishing, Tally, nobody_pays
 from orchestrator.jobs.item_store import ItemStore
-from orchestrator.jobs.job import JobSpec
+from orchestrator.jobs.job import Job, JobSpec
 from orchestrator.jobs.life import Life
 from orchestrator.jobs.seal import Seal
 from orchestrator.jobs.service import JobService
@@ -45,10 +45,11 @@ def job_service(
     tally: Tally,
     work: Callable[[], Coroutine[Any, Any, None]] | None = None,
     special: Mapping[str, LoadTask] | None = None,
+    purse: Callable[[Job], Awaitable[Paying | None]] | None = None,
 ) -> JobService:
     """The jobs; work goes to ``queue``, and ``work`` does it where nobody else would.
 
-    ``special`` are tasks that are no benchmarks, by name.
+    ``special`` are tasks that are no benchmarks, by name; ``purse`` gives what a job pays with.
     """
     seal = Seal(settings.seal_key_file, settings.seal_key)
     ground = Ground(
@@ -65,6 +66,7 @@ def job_service(
         partial(_load, settings, special or {}),
         tally,
         embed=embed,
+        purse=purse or nobody_pays,
     )
     return JobService(
         ground, work, side_by_side=settings.jobs_side_by_side, life=Life(settings.lives_dir)

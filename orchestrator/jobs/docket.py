@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from aggregator.base import Case
+from coterie.errors import CoterieError
 from coterie.ports import Task
 from coterie.types import Completion, Grade, Item, Verdict
 from evals.results import Call, ItemResult
@@ -23,10 +24,12 @@ from orchestrator.deliberation import (
     judged,
 )
 from orchestrator.jobs import record
-from orchestrator.jobs.item_store import StoredItem
+from orchestrator.jobs.item_store import Ending, StoredItem
 from orchestrator.jobs.keys import prompt_key, unit_key
 from orchestrator.jobs.terms import Terms
 from orchestrator.jobs.unit_store import Kept, Request
+from orchestrator.keys.budget import Spent
+from orchestrator.keys.estimate import most_spent, prompt_tokens
 from orchestrator.protocol.errors import status_and_body
 from orchestrator.routing import chances
 from orchestrator.scheduling.work import Unit
@@ -110,6 +113,20 @@ class Docket:
             return None
         ask = next(ask for ask, reply in state.heard if reply is state.answer)
         return self.request(ask).unit.key
+
+    def most(self) -> Spent:
+        """What the item may cost at most, by the estimate that live requests are held to."""
+        manner, matter = self.terms.manner(self.item), self.matter
+        named = [self.terms.experts[manner.expert]] if manner.expert else self.terms.pool.experts
+        prompt = prompt_tokens(matter.question, manner.sampling)
+        return most_spent(prompt, manner.sampling, named, self.terms.policy.most)
+
+    def refused(self, error: CoterieError) -> Ending:
+        """How an item ends whose experts may not be asked (any more)."""
+        status, body = status_and_body(error)
+        told = {"status": status, **{k: v for k, v in body["error"].items() if k != "message"}}
+        result = ItemResult(self.item.id, self.item.category, False, None, error=str(error))
+        return Ending(result, None, told)
 
     def refusal(self) -> Mapping[str, Any] | None:
         """What a caller is told who gets no answer, but for the message: status, type, param, code.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,13 +15,19 @@ from coterie.ports import Clock, Task
 from coterie.types import Expert
 from orchestrator.descriptions import Embed
 from orchestrator.jobs.item_store import ItemStore
-from orchestrator.jobs.job import JobSpec
+from orchestrator.jobs.job import Job, JobSpec
 from orchestrator.jobs.store import JobStore
 from orchestrator.jobs.unit_store import UnitStore
+from orchestrator.keys.budget import Spent
+from orchestrator.keys.purse import Admitted
 from orchestrator.routing import Policy
 from orchestrator.scheduling.work import Batch, Depth, WorkerState
 from skills.infer import SkillInference
 from skills.knowledge import Knowledge
+
+
+async def nobody_pays(job: Job) -> None:
+    """Where nobody counts."""
 
 
 class Publishing(Protocol):
@@ -47,13 +53,23 @@ class Tally:
         self.load_s += seconds
 
 
+class Paying(Protocol):
+    """What a job pays with; see :class:`orchestrator.keys.purse.Purse`."""
+
+    def count(self, spent: Spent, finished: Collection[int]) -> None: ...
+
+    async def admit(self, wanted: Mapping[int, Spent]) -> Admitted: ...
+
+    async def close(self, total: Spent) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ground:
     """The ground jobs stand on.
 
     ``known`` gives the registry's experts as they are now; ``knowledge`` the snapshot of a name, or
     the active one for None; ``describe`` the vectors of experts' descriptions, and ``embed`` those
-    of any text, where there is an encoder.
+    of any text, where there is an encoder; ``purse`` what a job pays with, where anybody counts.
     """
 
     jobs: JobStore
@@ -69,3 +85,4 @@ class Ground:
     tally: Tally = field(default_factory=Tally)
     clock: Clock = field(default_factory=SystemClock)
     embed: Embed | None = None
+    purse: Callable[[Job], Awaitable[Paying | None]] = nobody_pays

@@ -164,12 +164,14 @@ class ItemStore:
             return sorted(await session.scalars(query))
 
     @reaching
-    async def results(self, job: str, after: int = -1, limit: int = 500) -> dict[int, ItemResult]:
+    async def results(
+        self, job: str, after: int = -1, limit: int = 500, *, stages: Sequence[str] = (DONE, PARKED)
+    ) -> dict[int, ItemResult]:
         """The results of at most ``limit`` items after position ``after``, in the task's order."""
         c = _ITEMS.c
         query = (
             select(c.position, c.result)
-            .where(c.job == job, c.position > after, c.stage.in_([DONE, PARKED]))
+            .where(c.job == job, c.position > after, c.stage.in_(stages))
             .order_by(c.position)
             .limit(limit)
         )

@@ -37,10 +37,10 @@ class JobState(StrEnum):
 class JobSpec:
     """What is to be run.
 
-    ``strategy`` is one of routing's, or ``expert:NAME``; ``experts`` may be asked, all enabled ones
-    where none is named; the first ``limit`` items of ``split``; ``vote`` instead of the snapshot's
-    choice; ``file`` instead of the task's own source; ``policy`` changes knobs of the server's by
-    name.
+    ``strategy`` is one of routing's, or ``expert:NAME``; ``experts`` may be asked, all recruited
+    ones where none is named; the first ``limit`` items of ``split``; ``vote`` instead of the
+    snapshot's choice; ``file`` instead of the task's own source; ``policy`` changes knobs of the
+    server's by name.
     """
 
     task: str
@@ -77,7 +77,7 @@ class Job:
     """A job as it is kept.
 
     ``fixed`` is what was settled when it began, so that it goes on alike whenever it is resumed;
-    what was parked before ``retry_before`` is tried again.
+    what was parked before ``retry_before`` is tried again.  ``key`` is the id of whoever made it.
     """
 
     id: str
@@ -91,6 +91,7 @@ class Job:
     fixed: Mapping[str, Any] | None = None
     progress: JobProgress | None = None
     owner: str | None = None
+    key: str = ""
 
     def check_cancel(self) -> None:
         """Raises :class:`JobError` for a job that is over."""

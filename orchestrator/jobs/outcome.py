@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
+from coterie.errors import ConfigurationError
 from coterie.types import as_jsonable
 from evals.results import ItemResult, RunInfo, RunResult
-from orchestrator.jobs.job import Job
+from orchestrator.jobs.job import Job, JobState
 
 
 def run_result(job: Job, results: Sequence[ItemResult]) -> RunResult:
@@ -35,6 +36,15 @@ def run_result(job: Job, results: Sequence[ItemResult]) -> RunResult:
         finished=_iso(job.finished_at) or None,
     )
     return RunResult(info, tuple(results))
+
+
+def check_done(job: Job) -> None:
+    """Raises :class:`ConfigurationError` for a job that cannot be reported on."""
+    if job.state is not JobState.DONE:
+        raise ConfigurationError(
+            f"job {job.id!r} is {job.state}, and only one that is done can be reported: "
+            f"`coterie jobs show {job.id}` tells how far it is"
+        )
 
 
 async def result_of(

@@ -25,11 +25,11 @@ from coterie.types import Item
 from evals.results import ItemResult
 from orchestrator.failing import failure_of
 from orchestrator.jobs.annotate import Annotator
-from orchestrator.jobs.ground import Ground
+from orchestrator.jobs.ground import Ground, Paying
 from orchestrator.jobs.item_store import ROUTED
 from orchestrator.jobs.job import Job, JobState
 from orchestrator.jobs.progress import JobProgress
-from orchestrator.jobs.sweep import Sweeper
+from orchestrator.jobs.sweep import Sweeper, spent_of
 from orchestrator.jobs.terms import Terms, experts_of, fix
 from orchestrator.jobs.tracker import Tracker
 from orchestrator.jobs.unserved import SILENT_S, unserved
@@ -88,6 +88,8 @@ class Runner:
         self._patiently = patience or Patience()
         self._tracker = Tracker(job.id, 0, ground.tally, ground.clock)
         self._stopped = False
+        self._purse: Paying | None = None
+        self._later: set[int] = set()  # pages with items that wait for money
         self._published: dict[str, float] = {}  # when, by batch
         self._depths: Mapping[str, Depth] = {}
         self._looked = float("-inf")
@@ -106,6 +108,7 @@ class Runner:
         finally:
             heart.cancel()
             await asyncio.gather(heart, return_exceptions=True)
+        await self._close_purse()
         await self._release(state, error)
         self._tell(self._tracker.progress(str(state), error))
         return state
@@ -122,6 +125,10 @@ class Runner:
         sweeper = Sweeper(self._ground, self._job, terms, task, items, page, self._patiently)
         for number in await self._patiently(lambda: store.pages(job, page, ROUTED)):
             await sweeper.settle(number)
+        self._purse = await self._patiently(partial(self._ground.purse, self._job))
+        if self._purse:
+            await self._recount()
+            await self._close_purse()
 
     async def _run(self) -> tuple[JobState, str | None]:
         try:
@@ -138,6 +145,7 @@ class Runner:
         return JobState.DONE, None
 
     async def _stages(self) -> None:
+        self._purse = await self._patiently(partial(self._ground.purse, self._job))
         task, items, terms = await self._load()
         self._tracker.items = len(items)
         self._tracker.graded = getattr(task, "graded", True)  # requests of a stranger's are not
@@ -181,6 +189,8 @@ class Runner:
         after = -1
         while found := await self._results_after(after):
             self._tracker.finish(found.values())
+            if self._purse:
+                self._purse.count(spent_of(found.values()), ())
             after = max(found)
 
     async def _results_after(self, after: int) -> dict[int, ItemResult]:
@@ -190,7 +200,9 @@ class Runner:
 
     async def _answer(self, terms: Terms, task: Task, items: Sequence[Item]) -> None:
         page, job, store = self._pace.page, self._job.id, self._ground.items
-        sweeper = Sweeper(self._ground, self._job, terms, task, items, page, self._patiently)
+        sweeper = Sweeper(
+            self._ground, self._job, terms, task, items, page, self._patiently, self._purse
+        )
         ready: Iterable[int] = await self._patiently(lambda: store.pages(job, page, ROUTED))
         while True:
             with self._timed("aggregate"):
@@ -199,17 +211,21 @@ class Runner:
                     terms.check(self._ground.known())
                     await self._sweep(sweeper, number)
             if not self._tracker.waiting:
-                return
+                if not self._later:
+                    return
+                ready = sorted(self._later)  # nothing is held any more: they are let in, or never
+                continue
             with self._timed("generate"):
                 await self._fail_gone(terms)
                 await self._publish(terms)
-                ready = await self._wait(terms)
+                ready = sorted({*await self._wait(terms), *self._later})
 
     async def _sweep(self, sweeper: Sweeper, number: int) -> None:
         swept = await sweeper.sweep(number)
         self._tracker.finish(swept.results.values())
         self._tracker.swept(number, swept.heard, swept.failed)
         self._tracker.waiting |= swept.waiting
+        (self._later.add if swept.later else self._later.discard)(number)
 
     async def _fail_gone(self, terms: Terms) -> None:
         """Fails what experts were to answer that nobody can ask any more: others follow them."""
@@ -307,6 +323,11 @@ class Runner:
     def _check(self) -> None:
         if self._stopped:
             raise Stopped
+
+    async def _close_purse(self) -> None:
+        """What unfinished items have heard was paid for too."""
+        if purse := self._purse:
+            await self._patiently(lambda: purse.close(self._tracker.spent))
 
     async def _withdraw(self) -> None:
         """Takes back what nobody has begun: it would be paid for nobody."""

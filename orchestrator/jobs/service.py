@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -17,7 +17,7 @@ from coterie.db import utcnow
 from coterie.errors import JobError, StoreUnavailable
 from evals.results import ItemResult
 from orchestrator.jobs.ground import Ground
-from orchestrator.jobs.item_store import Ending
+from orchestrator.jobs.item_store import PARKED, Ending
 from orchestrator.jobs.job import Job, JobSpec, JobState
 from orchestrator.jobs.life import Life
 from orchestrator.jobs.progress import JobProgress
@@ -71,20 +71,27 @@ class JobService:
 
     # --- what callers ask for -------------------------------------------------------------------
 
-    async def submit(self, spec: JobSpec, *, id: str | None = None) -> Job:
-        """A new job, queued; raises an error that says what is wrong with the spec.
+    async def submit(self, spec: JobSpec, *, id: str | None = None, key: str = "") -> Job:
+        """A new job of the caller of id ``key``, queued; raises an error that says what is wrong
+        with the spec.
 
         Where a job called ``id`` is kept already, it is that one.
         """
-        return await self._add(spec, None, id)
+        return await self._add(spec, None, id, key)
 
     async def get(self, id: str) -> Job:
         """The job called ``id``, as far as it is; raises :class:`UnknownJob`."""
         return self._up_to_date(await self._ground.jobs.get(id))
 
-    async def list(self, limit: int = 100) -> list[Job]:
-        """The newest jobs, newest first."""
-        return [self._up_to_date(job) for job in await self._ground.jobs.newest(limit)]
+    async def lines(
+        self, limit: int, skip: int = 0, keys: Collection[str] | None = None
+    ) -> list[Job]:
+        """As :meth:`list`, but for the first ``skip``, and without what was settled for each."""
+        return [self._up_to_date(job) for job in await self._ground.jobs.lines(limit, skip, keys)]
+
+    async def list(self, limit: int = 100, keys: Collection[str] | None = None) -> list[Job]:
+        """The newest jobs, newest first; those made with one of ``keys`` alone."""
+        return [self._up_to_date(job) for job in await self._ground.jobs.newest(limit, keys)]
 
     async def cancel(self, id: str) -> Job:
         """Stops a job; raises :class:`JobError` for one that is over."""
@@ -103,6 +110,10 @@ class JobService:
         """The results after position ``after``, by position; raises :class:`UnknownJob`."""
         await self._ground.jobs.get(id)
         return await self._ground.items.results(id, after, limit)
+
+    async def parked(self, id: str, after: int = -1, limit: int = 50) -> dict[int, ItemResult]:
+        """The items after position ``after`` that have no answer, by position."""
+        return await self._ground.items.results(id, after, limit, stages=[PARKED])
 
     async def wind_up(self, id: str) -> None:
         """Gives the items of a job that is over the results that follow from what is stored."""
@@ -232,13 +243,15 @@ class JobService:
         if self._work and self._working is None:
             self._working = asyncio.create_task(self._work(), name="job-work")
 
-    async def _add(self, spec: JobSpec, owner: str | None, id: str | None = None) -> Job:
+    async def _add(
+        self, spec: JobSpec, owner: str | None, id: str | None = None, key: str = ""
+    ) -> Job:
         await self._ground.load_task(spec)  # told now, not when its turn comes
         knowledge = await Patience()(lambda: self._ground.knowledge(None))
         fix(spec, self._ground.known(), knowledge, self._ground.policy)
         now = utcnow()
         state = JobState.RUNNING if owner else JobState.QUEUED
-        job = Job(id or f"job-{uuid.uuid4().hex[:12]}", spec, state, now, now, owner=owner)
+        job = Job(id or f"job-{uuid.uuid4().hex[:12]}", spec, state, now, now, owner=owner, key=key)
         await self._ground.jobs.add(job)
         self._wake.set()
         return await self._ground.jobs.get(job.id) if id else job

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy.orm import defer
 
 from coterie.db import Database, insert_new, utcnow
 from coterie.errors import UnknownJob
@@ -42,6 +43,7 @@ class JobStore:
             "beat_at": utcnow() if job.owner else None,
             "created_at": job.created_at,
             "retry_before": job.retry_before,
+            "key": job.key,
         }
         async with self._database.transaction() as session:
             await insert_new(session, JobRow, [row])
@@ -56,11 +58,27 @@ class JobStore:
         return _job(row)
 
     @reaching
-    async def newest(self, limit: int = 100) -> list[Job]:
-        """The newest ``limit`` jobs, newest first."""
+    async def newest(self, limit: int = 100, keys: Collection[str] | None = None) -> list[Job]:
+        """The newest ``limit`` jobs, newest first; those made with one of ``keys`` alone."""
         query = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id).limit(limit)
+        if keys is not None:
+            query = query.where(JobRow.key.in_(list(keys)))
         async with self._database.read() as session:
             return [_job(row) for row in await session.scalars(query)]
+
+    @reaching
+    async def lines(
+        self, limit: int, skip: int = 0, keys: Collection[str] | None = None
+    ) -> list[Job]:
+        """As :meth:`newest`, but for the first ``skip``, and without what was settled for each: a
+        list of many would be all experts, many times over."""
+        newest_first = JobRow.created_at.desc(), JobRow.id
+        query = select(JobRow).order_by(*newest_first).offset(skip).limit(limit)
+        query = query.options(defer(JobRow.fixed, raiseload=True))
+        if keys is not None:
+            query = query.where(JobRow.key.in_(list(keys)))
+        async with self._database.read() as session:
+            return [_job(row, settled=False) for row in await session.scalars(query)]
 
     @reaching
     async def unfinished(self, spec: JobSpec) -> Job | None:
@@ -203,7 +221,7 @@ def _free() -> Any:
     return or_(JobRow.owner.is_(None), JobRow.beat_at.is_(None), JobRow.beat_at < utcnow() - LEASE)
 
 
-def _job(row: JobRow) -> Job:
+def _job(row: JobRow, *, settled: bool = True) -> Job:
     return Job(
         id=row.id,
         spec=JobSpec.of(row.spec),
@@ -213,7 +231,8 @@ def _job(row: JobRow) -> Job:
         started_at=row.started_at,
         finished_at=row.finished_at,
         error=row.error,
-        fixed=row.fixed,
+        fixed=row.fixed if settled else None,
         progress=JobProgress.of(row.progress) if row.progress else None,
         owner=row.owner,
+        key=row.key,
     )

@@ -7,6 +7,7 @@ next sweep finds it out again.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,24 +18,27 @@ from coterie.types import Completion, Item
 from evals.results import ItemResult
 from orchestrator.deliberation import Ask, Missing, Settled
 from orchestrator.jobs.docket import Docket
-from orchestrator.jobs.ground import Ground
+from orchestrator.jobs.ground import Ground, Paying
 from orchestrator.jobs.item_store import ROUTED, Ending, StoredItem
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.terms import Terms
 from orchestrator.jobs.tracker import By, Heard, Outstanding
 from orchestrator.jobs.unit_store import Kept, Request
+from orchestrator.keys.budget import Spent
 from orchestrator.scheduling.patience import Patience
 
 
 @dataclass(slots=True)
 class Swept:
     """What a sweep came to: ``results`` of items that are finished, the batches ``waiting``, and
-    what was heard so far by items that are not finished."""
+    what was heard so far by items that are not finished; ``later``: some are to be asked once there
+    is money for them."""
 
     results: dict[int, ItemResult] = field(default_factory=dict)
     waiting: dict[str, Outstanding] = field(default_factory=dict)
     heard: Mapping[By, Heard] = field(default_factory=dict)
     failed: Counter[By] = field(default_factory=Counter)
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Sweeper:
     items: Sequence[Item]
     page: int
     patiently: Patience
+    purse: Paying | None = None
 
     async def sweep(self, number: int) -> Swept:
         """The page ``number`` as far as it goes now; its results are kept."""
@@ -57,9 +62,13 @@ class Sweeper:
         replies: dict[str, Kept] = {}
         swept = Swept()
         while dockets:
-            swept.results |= await self._settle(dockets, replies)
+            settled = await self._settle(dockets, replies)
+            swept.results |= settled
+            if self.purse:
+                self.purse.count(spent_of(settled.values()), settled)
             swept.failed.update(_failed(d for d in dockets if isinstance(d.state, Settled)))
             dockets = [d for d in dockets if isinstance(d.state, Missing)]
+            dockets = await self._afford(dockets, swept)
             swept.waiting = await self._register(number, dockets)
             if swept.waiting:
                 break
@@ -80,6 +89,23 @@ class Sweeper:
         endings = await asyncio.to_thread(self._endings, dockets, replies)
         await self.patiently(lambda: self.ground.items.finish(self.job.id, endings))
         return {position: ending.result for position, ending in endings.items()}
+
+    async def _afford(self, dockets: list[Docket], swept: Swept) -> list[Docket]:
+        """Those whose key can pay for them; of the others it is told that it cannot."""
+        purse = self.purse
+        if purse is None:
+            return dockets
+        most = await asyncio.to_thread(lambda: {d.position: d.most() for d in dockets})
+        admitted = await self.patiently(lambda: purse.admit(most))
+        refused, swept.later = admitted.refused, bool(admitted.later)
+        if refused:
+            endings = {
+                d.position: d.refused(refused[d.position]) for d in dockets if d.position in refused
+            }
+            await self.patiently(lambda: self.ground.items.finish(self.job.id, endings))
+            swept.results |= {position: ending.result for position, ending in endings.items()}
+        out = {*refused, *admitted.later}
+        return [d for d in dockets if d.position not in out]
 
     async def _stored(self, start: int) -> list[StoredItem]:
         items, secret = self.ground.items, self.terms.secret
@@ -134,6 +160,13 @@ class Sweeper:
             known.wanted += 1
             known.open += 1
         return waiting
+
+
+def spent_of(results: Iterable[ItemResult]) -> Spent:
+    """What calls took that were made for these results, and not stored before."""
+    made = [call for result in results for call in result.calls if not call.reused]
+    tokens = sum(c.prompt_tokens + c.completion_tokens for c in made)
+    return Spent(math.fsum(c.cost_usd for c in made), tokens)
 
 
 def _first(dockets: Iterable[Docket]) -> set[str]:

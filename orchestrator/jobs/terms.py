@@ -69,7 +69,8 @@ def _needed(pool: Sequence[Expert], experts: Mapping[str, Expert]) -> frozenset[
 
 def _pool(spec: JobSpec, experts: Mapping[str, Expert]) -> list[Expert]:
     enabled = {n: e for n, e in sorted(experts.items()) if e.enabled}
-    wanted = (spec.expert,) if spec.expert else spec.experts or tuple(enabled)
+    recruited = tuple(n for n, e in enabled.items() if e.recruit)
+    wanted = (spec.expert,) if spec.expert else spec.experts or recruited
     for name in wanted:
         if name not in enabled:
             state = "is disabled" if name in experts else "is not registered"
@@ -78,7 +79,10 @@ def _pool(spec: JobSpec, experts: Mapping[str, Expert]) -> list[Expert]:
                 param="experts",
             )
     if not wanted:
-        raise RequestError("no expert is enabled: `coterie experts add` adds one", param="experts")
+        raise RequestError(
+            "no expert is enabled that may be recruited: `coterie experts add` adds one",
+            param="experts",
+        )
     return [enabled[name] for name in dict.fromkeys(wanted)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from orchestrator.deliberation import AGGREGATE, ANSWER
 from orchestrator.jobs.ground import Tally
 from orchestrator.jobs.progress import ExpertProgress, JobProgress, StageProgress
 from orchestrator.jobs.unit_store import Left
+from orchestrator.keys.budget import Spent
 
 WINDOW_S = 15.0
 """Over how long the tokens a second are averaged."""
@@ -105,7 +107,7 @@ class Tracker:
                         reused=call.reused,
                         prompt_tokens=made * call.prompt_tokens,
                         completion_tokens=made * call.completion_tokens,
-                        cost_usd=call.cost_usd,
+                        cost_usd=made * call.cost_usd,
                     )
                 )
 
@@ -114,6 +116,13 @@ class Tracker:
         self._pages[page] = heard
         for by, n in failed.items():
             self._final[by].failed += n
+
+    @property
+    def spent(self) -> Spent:
+        """What was made for this job took, as far as it was heard."""
+        heard = self._heard().values()
+        tokens = sum(h.prompt_tokens + h.completion_tokens for h in heard)
+        return Spent(math.fsum(h.cost_usd for h in heard), tokens)
 
     def open(self) -> list[str]:
         """The batches with open units; of the others there is nothing more to hear."""

@@ -55,6 +55,8 @@ class Store(Protocol):
         caller: str | None = None,
         action: str | None = None,
         target: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Sequence[Change]: ...
 
     async def prune(self, before: datetime) -> int: ...
@@ -91,10 +93,12 @@ class AuditLog:
         caller: str | None = None,
         action: str | None = None,
         target: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Sequence[Change]:
         """The newest changes, newest first: those made before the one of id ``before``."""
-        found = self._store.page
-        return await found(limit, before, caller=caller, action=action, target=target)
+        found, which = self._store.page, {"caller": caller, "action": action, "target": target}
+        return await found(limit, before, **which, since=since, until=until)
 
     async def keep_pruned(self, every_s: float = PRUNE_EVERY_S) -> None:
         """Forgets for ever what is older than ``days``."""

@@ -44,20 +44,27 @@ class AuditStore:
         caller: str | None = None,
         action: str | None = None,
         target: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Sequence[Change]:
         """The newest ``limit`` changes, newest first: those made before the one of id ``before``;
-        of one caller, action (or all that begin with it and a dot) or target alone."""
+        of one caller (its id, or what it was called), action (or all that begin with it and a dot)
+        or target alone; from ``since`` to before ``until``."""
         query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
         if before is not None:
             query = query.where(AuditRow.id < before)
         if caller is not None:
-            query = query.where(AuditRow.caller == caller)
+            query = query.where((AuditRow.caller == caller) | (AuditRow.name == caller))
         if action is not None:
             query = query.where(
                 (AuditRow.action == action) | AuditRow.action.startswith(f"{action}.")
             )
         if target is not None:
             query = query.where(AuditRow.target == target)
+        if since is not None:
+            query = query.where(AuditRow.at >= since)
+        if until is not None:
+            query = query.where(AuditRow.at < until)
         async with self._database.read() as session:
             return [_change(row) for row in await session.scalars(query)]
 

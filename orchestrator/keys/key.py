@@ -19,6 +19,9 @@ COMMAND_LINE = "command-line"
 """Ids of callers that have no key in the database: those of the two key files, whoever chats where
 no key is required, and whoever works on the database itself."""
 
+KEY_ID = "key_"
+"""Begins the ids of keys in the database."""
+
 AUTO = "auto"
 """The strategy that falls on another one."""
 
@@ -97,13 +100,19 @@ class Caller:
         """Whoever calls with ``key``."""
         return cls(key.id, key.name, key.role, key, key.contents)
 
-    def owns(self, key: str) -> bool:
-        """Whether what was asked or made by the caller of id ``key`` may be seen by this one.
+    @property
+    def sees(self) -> tuple[str, ...] | None:
+        """The ids of callers whose requests, files, batches and jobs this one sees; None: all.
 
         Callers without a key of their own see what any of them made, also before keys were kept.
         """
-        shared = ("", ANONYMOUS, CHAT_FILE)
-        return self.role.sees_all or self.id == key or (self.key is None and key in shared)
+        if self.role.sees_all:
+            return None
+        return (self.id,) if self.key else ("", ANONYMOUS, CHAT_FILE)
+
+    def owns(self, key: str) -> bool:
+        """Whether what was asked or made by the caller of id ``key`` may be seen by this one."""
+        return self.sees is None or key in self.sees
 
     @property
     def experts(self) -> tuple[str, ...]:

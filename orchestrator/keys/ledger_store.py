@@ -9,7 +9,7 @@ either as held or as spent.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -79,16 +79,16 @@ class LedgerStore:
             await _lock(session, key)
             before = await session.get(KeyHoldRow, id)
             counted = _counted(before)
-            if total is not None and total != counted:
-                await _add(session, {(key, _hour(now)): (total - counted, 0)})
+            if total is not None and (new := _more(total, counted)):
+                await _add(session, {(key, _hour(now)): (new, 0)})
+                counted += new
             standing = await _standing(session, key, budget, now, without=id)
             fits, held = _fitting(budget, standing, kept, wanted)
-            if before is not None or held or any(fits):
-                spent = total if total is not None else counted
+            if before is not None or held or counted or any(fits):
                 await upsert(
                     session,
                     KeyHoldRow,
-                    [_row(id, key, held, spent, now, ttl)],
+                    [_row(id, key, held, counted, now, ttl)],
                     key=["id"],
                     keep=["made_at"],
                 )
@@ -118,6 +118,16 @@ class LedgerStore:
         """How a key stands now; by the month where it has no budget."""
         async with self._database.read() as session:
             return await _standing(session, key, budget, now)
+
+    @reaching
+    async def spent(self, keys: Collection[str], since: datetime) -> dict[str, Spent]:
+        """What each of the keys has spent from the hour of ``since`` on; those that have."""
+        c = KeySpendingRow
+        sums = select(c.key, func.sum(c.usd), func.sum(c.tokens)).where(c.hour >= _hour(since))
+        query = sums.where(c.key.in_(keys)).group_by(c.key)
+        async with self._database.read() as session:
+            rows = (await session.execute(query)).all()
+        return {key: Spent(float(usd), int(tokens)) for key, usd, tokens in rows}
 
     @reaching
     async def prune(self, now: datetime) -> None:
@@ -187,6 +197,11 @@ async def _add(
     await session.execute(
         statement.on_conflict_do_update(index_elements=["key", "hour"], set_=more), rows
     )
+
+
+def _more(total: Spent, counted: Spent) -> Spent:
+    """What is new of a total; a smaller one is of somebody who has not read everything yet."""
+    return Spent(max(0.0, total.usd - counted.usd), max(0, total.tokens - counted.tokens))
 
 
 def _counted(row: KeyHoldRow | None) -> Spent:

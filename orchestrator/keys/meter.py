@@ -155,7 +155,7 @@ class Meter:
             return False
         self._known[key.id] = _Remembered(began(budget.period, now), found.spent + found.held)
         if not found.fits[0]:
-            raise _exceeded(key, budget, found.spent, found.held, wanted, now)
+            raise exceeded(key, budget, found.spent, found.held, wanted, now)
         return True
 
     def _hold_by_memory(self, key: ApiKey, budget: Budget, wanted: Spent, now: datetime) -> None:
@@ -164,7 +164,7 @@ class Meter:
         known = self._known.get(key.id)
         taken = known.taken if known and known.since == since else Spent()
         if not budget.fits(taken, Spent(), wanted):
-            raise _exceeded(key, budget, taken, Spent(), wanted, now)
+            raise exceeded(key, budget, taken, Spent(), wanted, now)
         self._known[key.id] = _Remembered(since, taken + wanted)
 
     # --- writing --------------------------------------------------------------------------------
@@ -219,9 +219,10 @@ def _headers(windows: Iterable[Window]) -> Mapping[str, str]:
     return {name: value for w in windows for name, value in w.headers.items()}
 
 
-def _exceeded(
+def exceeded(
     key: ApiKey, budget: Budget, spent: Spent, held: Spent, wanted: Spent, now: datetime
 ) -> QuotaExceeded:
+    """The error of a call that the budget does not hold."""
     until = ends(budget.period, now)
     told = (
         f"the key {key.name!r} may spend {budget}: {_amount(spent, budget)} are spent and "

@@ -26,7 +26,17 @@ from coterie.db import utcnow
 from coterie.errors import AccessDenied, StoreUnavailable, UnknownKey
 from coterie.ports import Clock
 from orchestrator.access import Access
-from orchestrator.keys.key import ADMIN_FILE, ANONYMOUS, ANYONE, CHAT_FILE, ApiKey, Caller, Role
+from orchestrator.keys.key import (
+    ADMIN_FILE,
+    ANONYMOUS,
+    ANYONE,
+    CHAT_FILE,
+    COMMAND_LINE,
+    KEY_ID,
+    ApiKey,
+    Caller,
+    Role,
+)
 from orchestrator.keys.secret import digest_of, is_ours, new_secret, prefix_of, same
 from orchestrator.keys.store import Held
 
@@ -136,12 +146,28 @@ class KeyRing:
             return _FILES[id]
         if id == ANONYMOUS and not self._access.require_key:
             return ANYONE
+        return self._caller(await self.known(id))
+
+    async def owner(self, id: str) -> Caller:
+        """Whoever made a job or a batch that goes on by itself; raises as :meth:`caller` does.
+
+        One without a key of his own may go on whatever is required by now.
+        """
+        if id in ("", ANONYMOUS, COMMAND_LINE, *_FILES):
+            return ANYONE
+        key = await self.known(id)
+        key.check(self._now())
+        return Caller.of(key)
+
+    async def known(self, id: str) -> ApiKey:
+        """The key of that id, whether or not it may still be used; looked for where it is not known
+        here.  Raises AccessDenied and StoreUnavailable."""
         if id not in self._known.by_id:
             await self._look(f"key {id!r}")
         key = self._known.by_id.get(id)
         if key is None:
-            raise AccessDenied("the key is not known here")
-        return self._caller(key)
+            raise AccessDenied(f"the key {id!r} is not known here")
+        return key
 
     def _caller(self, key: ApiKey) -> Caller:
         now = self._now()
@@ -233,7 +259,7 @@ class KeyRing:
         """Makes a key that may do what ``key`` says; returns it with its text, which is shown
         once and kept nowhere."""
         secret = new_secret()
-        made = replace(key, id=f"key_{uuid.uuid4().hex[:16]}", prefix=prefix_of(secret))
+        made = replace(key, id=f"{KEY_ID}{uuid.uuid4().hex[:16]}", prefix=prefix_of(secret))
         await self._store.add(made, digest_of(secret))
         await self.refresh()
         return made, secret

@@ -32,6 +32,7 @@ from coterie.errors import ConfigurationError, QueueUnavailable
 from coterie.types import as_jsonable
 from orchestrator.scheduling import redis_scripts as scripts
 from orchestrator.scheduling.in_process import TTL_S
+from orchestrator.scheduling.told import WorkerTold
 from orchestrator.scheduling.work import Batch, Claim, Depth, WorkerState
 
 PREFIX = "coterie"
@@ -239,4 +240,5 @@ def _batch(expert: str, body: str) -> Batch:
 def _state(text: str) -> WorkerState:
     known = json.loads(text)
     lists = {name: tuple(known[name]) for name in ("experts", "resident", "busy")}
-    return WorkerState(known["name"], draining=known["draining"], **lists)
+    told = WorkerTold.of(known.get("told") or {})
+    return WorkerState(known["name"], draining=known["draining"], told=told, **lists)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from coterie.types import Completion, Failure, Question, Sampling
+from orchestrator.scheduling.told import WorkerTold
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class WorkerState:
     """What a worker says of itself with every heartbeat.
 
     ``experts`` it could serve, the ``resident`` ones are loaded, and of these ``busy`` ones answer
-    now; a ``draining`` worker claims nothing more.
+    now; a ``draining`` worker claims nothing more.  ``told`` is for those who look on.
     """
 
     name: str
@@ -73,6 +74,7 @@ class WorkerState:
     resident: tuple[str, ...] = ()
     busy: tuple[str, ...] = ()
     draining: bool = False
+    told: WorkerTold = field(default_factory=WorkerTold)
 
 
 class WorkQueue(Protocol):

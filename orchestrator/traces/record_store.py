@@ -17,6 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from coterie.db import Database
 from orchestrator.traces.bands import AGREEMENT, COST_USD, LATENCY_MS
 from orchestrator.traces.facts import Record
+from orchestrator.traces.feedback import feedback_body
+from orchestrator.traces.feedback_store import feedback_of
 from orchestrator.traces.filters import Filters
 from orchestrator.traces.moments import first_moment
 from orchestrator.traces.tables import (
@@ -238,7 +240,13 @@ async def _end_of(session: AsyncSession, window: Any, look: int) -> int | None:
 
 
 async def _records(session: AsyncSession, ids: Sequence[str]) -> list[Record]:
-    """The records in the order of ``ids``."""
+    """The records in the order of ``ids``, with the feedback on them."""
+    if not ids:
+        return []
     query = select(RouteRow.id, RouteRow.record).where(RouteRow.id.in_(ids))
-    found = {row.id: row.record for row in await session.execute(query)} if ids else {}
+    found = {row.id: row.record for row in await session.execute(query)}
+    said = select(FeedbackRow).where(FeedbackRow.route.in_(ids))
+    for row in await session.scalars(said):
+        if row.route in found:
+            found[row.route]["feedback"] = feedback_body(feedback_of(row))
     return [found[id] for id in ids if id in found]

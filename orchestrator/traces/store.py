@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from coterie.db import Database, upsert, utcnow
 from orchestrator.traces.bands import AGREEMENT, COST_USD, LATENCY_MS
 from orchestrator.traces.facts import Facts, Record, facts_of
+from orchestrator.traces.feedback import feedback_body
+from orchestrator.traces.feedback_store import feedback_of
 from orchestrator.traces.increments import DAY, increments_of
 from orchestrator.traces.moments import first_moment, moment_of
 from orchestrator.traces.tables import (
@@ -51,10 +53,13 @@ class TraceStore:
             await add_increments(session, increments_of(kept.values(), old, since))
 
     async def get(self, id: str) -> Record | None:
-        """The record called ``id``, if it is (still) kept."""
+        """The record called ``id``, if it is (still) kept, with the feedback on it."""
         async with self._database.read() as session:
             row = await session.get(RouteRow, id)
-            return row.record if row else None
+            said = await session.get(FeedbackRow, id) if row else None
+            if row is None or said is None:
+                return row.record if row else None
+            return {**row.record, "feedback": feedback_body(feedback_of(said))}
 
     async def recent(self, limit: int) -> list[Record]:
         """The last ``limit`` records, newest first."""
@@ -84,16 +89,18 @@ class TraceStore:
                 break
         return gone
 
-    async def remove(self, id: str) -> bool:
-        """Forgets the record ``id``; whether it was there."""
-        return await self._remove_piece(HeadRow.id == id) > 0
+    async def remove(self, ids: Collection[str]) -> int:
+        """Forgets the records called so; returns how many there were."""
+        wanted, gone = list(ids), 0
+        for start in range(0, len(wanted), PIECE):
+            gone += await self._remove_piece(HeadRow.id.in_(wanted[start : start + PIECE]))
+        return gone
 
-    async def remove_of(self, key: str) -> int:
-        """Forgets records of the API key ``key``, the oldest first; returns how many.
-
-        ``PIECE`` at most: call again until it is 0.
-        """
-        return await self._remove_piece(HeadRow.key == key)
+    async def of_key(self, key: str, limit: int) -> list[str]:
+        """The ids of the oldest ``limit`` records of the API key of id ``key``."""
+        query = select(HeadRow.id).where(HeadRow.key == key).order_by(HeadRow.moment)
+        async with self._database.read() as session:
+            return list(await session.scalars(query.limit(limit)))
 
     async def _last_to_go(self, keep: int, before: datetime | None) -> int | None:
         newest = select(HeadRow.moment).order_by(HeadRow.moment.desc())

@@ -109,6 +109,7 @@ class FeedbackRow(Base):
     note: Mapped[str]
     given_by: Mapped[str]
     given_at: Mapped[datetime]
+    item: Mapped[str]
 
 
 # --- sums over records --------------------------------------------------------------------------

@@ -13,16 +13,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Protocol, Self
 
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from coterie.db import utcnow
-from orchestrator.traces.store import Record
+from orchestrator.traces.facts import Record
+from orchestrator.traces.metrics import LOST, WRITTEN, Loss
 
 log = logging.getLogger(__name__)
+
+PRUNED_EVERY = 1_000
+"""Records written between two prunings, at most: few are removed at a time."""
 
 _AT_FAULT = (DataError, IntegrityError, ValueError, TypeError, LookupError)
 """What a store raises for a record it can never keep; anything else may pass."""
@@ -39,14 +43,16 @@ class Store(Protocol):
 
     async def prune(self, keep: int) -> int: ...
 
+    async def remove(self, ids: Collection[str]) -> int: ...
+
 
 class TraceWriter:
     """Takes records without waiting; an async context manager that writes the rest at exit.
 
-    ``complete`` is given each record first, at once.  At most ``capacity`` records wait, ``batch``
-    are written at a time, after ``linger_s`` at most, and the store is pruned to ``keep`` about
-    every tenth of that.  ``retry_s`` is the pause while the database is down, ``grace_s`` bounds
-    the last write.
+    ``complete`` is given each record first, at once: what it leaves out is nowhere written.  At
+    most ``capacity`` records wait, ``batch`` are written at a time, after ``linger_s`` at most, and
+    the store is pruned to ``keep`` about every tenth of that, or every ``PRUNED_EVERY``.
+    ``retry_s`` is the pause while the database is down, ``grace_s`` bounds the last write.
     """
 
     def __init__(
@@ -72,6 +78,7 @@ class TraceWriter:
         self._waiting: dict[str, Record] = {}  # by id, oldest first
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
+        self._saving = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._unpruned = 0
         self.dropped = 0
@@ -86,14 +93,19 @@ class TraceWriter:
     def save(self, record: Record) -> None:
         """Keeps ``record`` (JSON, with an ``id``) soon.  Never waits, never raises."""
         if self._closing.is_set():
-            self._drop(1, "the service is stopping")
+            self._drop(1, Loss.STOPPING, "the service is stopping")
             return
         id = str(record.get("id", ""))
+        try:
+            whole = self._complete(record)
+        except Exception as error:
+            self._drop(1, Loss.REFUSED, f"{id!r} cannot be completed: {error!r}")
+            return
         self._waiting.pop(id, None)
-        self._waiting[id] = {"created_at": utcnow().isoformat(), **self._complete(record)}
+        self._waiting[id] = {"created_at": utcnow().isoformat(), **whole}
         if len(self._waiting) > self._capacity:
             del self._waiting[next(iter(self._waiting))]
-            self._drop(1, "they come faster than the database takes them")
+            self._drop(1, Loss.FLOOD, "they come faster than the database takes them")
         if self._task is None:
             self._task = asyncio.create_task(self._write(), name="trace-writer")
         self._wake.set()
@@ -108,6 +120,16 @@ class TraceWriter:
         written = [r for r in await self._store.recent(limit) if r["id"] not in waiting]
         return [*reversed(waiting.values()), *written][:limit]
 
+    def waiting_of(self, key: str) -> list[str]:
+        """The ids of records of the API key of id ``key`` that are not written yet."""
+        return [id for id, record in self._waiting.items() if record.get("key") == key]
+
+    async def remove(self, ids: Collection[str]) -> int:
+        """Forgets the records called so, written or not; returns how many there were."""
+        async with self._saving:  # what is being written now could not be removed yet
+            waiting = sum(self._waiting.pop(id, None) is not None for id in ids)
+            return waiting + await self._store.remove(ids)
+
     async def aclose(self) -> None:
         """Writes what waits, for ``grace_s`` at most; later records are dropped."""
         self._closing.set()
@@ -117,7 +139,8 @@ class TraceWriter:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         if self._waiting:
-            self._drop(len(self._waiting), "the database did not take them in time")
+            left = len(self._waiting)
+            self._drop(left, Loss.STOPPING, "the database did not take them in time")
             self._waiting.clear()
 
     async def _write(self) -> None:
@@ -126,7 +149,8 @@ class TraceWriter:
             self._wake.clear()
             while self._waiting:
                 await self._linger()
-                await self._write_batch()
+                async with self._saving:
+                    await self._write_batch()
 
     async def _linger(self) -> None:
         """Lets a batch gather: a transaction for each record would cost as much as its request."""
@@ -138,6 +162,7 @@ class TraceWriter:
         batch = dict(itertools.islice(self._waiting.items(), self._batch))
         try:
             await self._store.save(list(batch.values()))
+            WRITTEN.inc(len(batch))
             self._forget(batch)
             await self._prune(len(batch))
         except Exception as error:
@@ -155,12 +180,14 @@ class TraceWriter:
             except Exception as error:
                 if not _is_at_fault(error):
                     return  # the next batch finds out
-                self._drop(1, f"the database refuses {id!r}: {error!r}")
+                self._drop(1, Loss.REFUSED, f"the database refuses {id!r}: {error!r}")
+            else:
+                WRITTEN.inc()
             self._forget({id: record})
 
     async def _prune(self, written: int) -> None:
         self._unpruned += written
-        if self._unpruned > self._keep // 10:
+        if self._unpruned > min(self._keep // 10, PRUNED_EVERY):
             self._unpruned = 0
             await self._store.prune(self._keep)
 
@@ -177,7 +204,8 @@ class TraceWriter:
             if self._waiting.get(id) is record:  # unless a newer one of that id came meanwhile
                 del self._waiting[id]
 
-    def _drop(self, count: int, why: str) -> None:
+    def _drop(self, count: int, loss: Loss, why: str) -> None:
+        LOST.labels(loss.value).inc(count)
         told = self.dropped // 100
         first = self.dropped == 0
         self.dropped += count

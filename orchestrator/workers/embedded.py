@@ -15,6 +15,7 @@ from coterie.clock import SystemClock
 from coterie.ports import Clock
 from coterie.types import Expert
 from orchestrator.engines.all_awake import AllAwake, Engines
+from orchestrator.engines.machine_report import read_machine
 from orchestrator.scheduling.in_process import InProcessQueue
 from orchestrator.scheduling.planned import Planned
 from orchestrator.scheduling.pressure import LoadSignal
@@ -24,6 +25,8 @@ from orchestrator.workers.worker import Node, Worker, WorkerSettings, no_signal
 
 log = logging.getLogger(__name__)
 
+TELL_S = 2.0
+"""Between two heartbeats, by which those who look on see how the worker is."""
 PAUSE_S = 1.0
 """Between a worker that failed and the next."""
 ROOM = 1_000_000
@@ -47,7 +50,7 @@ class EmbeddedWorker:
         self._units = units
         self._node = node
         self._planner = planner or Planned.of_slots(ROOM)
-        self._settings = settings
+        self._settings = settings or WorkerSettings(beat_s=TELL_S)
 
     async def run(self) -> None:
         """Works until it is cancelled; a worker that fails is told of, and followed by another."""
@@ -81,7 +84,13 @@ def kept_up(
     ``experts`` gives the registered ones as they are now; ``loaded`` hears which engine was waited
     for, and how many seconds.
     """
-    return Node(AllAwake(engines, experts), lambda: _enabled(experts()), signal, loaded)
+    return Node(
+        AllAwake(engines, experts),
+        lambda: _enabled(experts()),
+        signal,
+        loaded,
+        machine=read_machine,
+    )
 
 
 def _enabled(experts: Sequence[Expert]) -> Sequence[str]:

@@ -15,6 +15,7 @@ from coterie.db import Database
 from coterie.errors import ConfigurationError
 from coterie.types import Expert
 from orchestrator import schema
+from orchestrator.engines.machine_report import read_machine
 from orchestrator.engines.node import open_node
 from orchestrator.engines.residency import NodeResidency
 from orchestrator.jobs.seal import Seal
@@ -34,6 +35,8 @@ LOOK_S = 1.0
 """Between two looks at a registry that has nobody yet: the server fills it as it starts."""
 BEATS = 3
 """Heartbeats in the time after which a silent worker counts as dead."""
+TELL_S = 2.0
+"""Between two heartbeats at most: they tell those who look on how the worker is."""
 
 
 def shared_queue(settings: Settings) -> RedisQueue | None:
@@ -90,7 +93,14 @@ def _worker(
     )
     return Worker(
         name_of_this_life(settings),
-        Node(residency, known.names, residency.load, learned.loaded),
+        Node(
+            residency,
+            known.names,
+            residency.load,
+            learned.loaded,
+            slots=settings.engine_slots or 1,
+            machine=read_machine,
+        ),
         queue,
         units,
         clock=SystemClock(),
@@ -98,7 +108,7 @@ def _worker(
             settings.engine_slots or 1, learned.figures, sleeps=residency.sleeps
         ),
         settings=WorkerSettings(
-            beat_s=settings.worker_ttl_s / BEATS, grace_s=settings.worker_grace_s
+            beat_s=min(TELL_S, settings.worker_ttl_s / BEATS), grace_s=settings.worker_grace_s
         ),
     )
 

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 
 from coterie.errors import EngineError, EngineUnavailable, QueueUnavailable
@@ -26,12 +27,14 @@ from coterie.ports import Clock
 from orchestrator.endings import ended
 from orchestrator.engines.restart import RestartPolicy
 from orchestrator.failing import failure_of
+from orchestrator.scheduling.foresight import upcoming
 from orchestrator.scheduling.lobby import Lobby
 from orchestrator.scheduling.patience import Patience
 from orchestrator.scheduling.pressure import LoadSignal, Pressure
 from orchestrator.scheduling.residency import Residency, Tier
 from orchestrator.scheduling.stay import EngineView, Planner, StayThenDeepest, View
 from orchestrator.scheduling.steps import Move, Run, Wait
+from orchestrator.scheduling.told import EngineTold, MachineTold, MoveTold, WorkerTold
 from orchestrator.scheduling.work import Depth, Units, WorkerState, WorkQueue
 from orchestrator.workers.garage import Garage
 from orchestrator.workers.settling import Settler
@@ -39,6 +42,8 @@ from orchestrator.workers.shift import Shift
 
 log = logging.getLogger(__name__)
 
+MACHINE_S = 10.0
+"""Between two looks at the machine's memory."""
 MOST_STEPS = 1000
 """Steps in a row without waiting: a planner that wants more goes round in circles."""
 
@@ -64,6 +69,11 @@ class WorkerSettings:
     restart: RestartPolicy = field(default_factory=RestartPolicy)
 
 
+async def no_machine() -> MachineTold:
+    """A machine that nobody looks at."""
+    return MachineTold()
+
+
 async def no_signal(engine: str) -> LoadSignal | None:
     """The load of an engine that tells nothing."""
     return None
@@ -75,7 +85,8 @@ class Node:
 
     ``signal`` gives an engine's load, None where it does not tell; ``loaded`` hears which engine
     was brought up and how many seconds that took.  In the ``lobby`` wait requests that do not come
-    from the queue.
+    from the queue.  ``slots`` is how many engines may be up at a time, None: all; ``machine`` tells
+    how the machine is, for those who look on.
     """
 
     residency: Residency
@@ -83,6 +94,8 @@ class Node:
     signal: Callable[[str], Awaitable[LoadSignal | None]] = no_signal
     loaded: Callable[[str, float], None] = lambda engine, seconds: None
     lobby: Lobby = field(default_factory=Lobby)
+    slots: int | None = None
+    machine: Callable[[], Awaitable[MachineTold]] = no_machine
 
 
 class Worker:
@@ -119,6 +132,9 @@ class Worker:
         self._clock = clock
         self._since_s: dict[str, float] = {}
         self._used_s: dict[str, float] = {}
+        self._since = datetime.fromtimestamp(clock.time(), UTC).isoformat(timespec="seconds")
+        self._machine = MachineTold()
+        self._seen: View | None = None
         node.lobby.notice = self._news.set
 
     def drain(self) -> None:
@@ -131,6 +147,7 @@ class Worker:
         helping = [
             asyncio.create_task(self._for_ever(self._beat, self._settings.beat_s)),
             asyncio.create_task(self._for_ever(self._look_at_loads, self._settings.signal_s)),
+            asyncio.create_task(self._for_ever(self._look_at_machine, MACHINE_S)),
         ]
         working = asyncio.create_task(self._work(), name=f"work {self.name}")
         grace_s = 0.0
@@ -187,7 +204,35 @@ class Worker:
             resident=tuple(e for e, engine in hosts.items() if tiers.get(engine) is Tier.AWAKE),
             busy=tuple(e for e, engine in hosts.items() if self._at_hand(engine)),
             draining=self._stop.is_set(),
+            told=self._told(hosts),
         )
+
+    def _told(self, hosts: Mapping[str, str]) -> WorkerTold:
+        serves: dict[str, list[str]] = {}
+        for expert, engine in hosts.items():
+            serves.setdefault(engine, []).append(expert)
+        engines = (
+            EngineTold(
+                name,
+                e.tier.name.lower(),
+                e.moving.name.lower() if e.moving is not None else None,
+                e.at_hand,
+                e.fixed,
+                tuple(serves.get(name, ())),
+            )
+            for name, e in sorted(self._engines(hosts).items())
+            if e.tier is not Tier.STOPPED or e.moving is not None
+        )
+        plan = (MoveTold(move.engine, move.tier.name.lower()) for move in self._foreseen())
+        return WorkerTold(self._since, self._node.slots, self._machine, tuple(engines), tuple(plan))
+
+    def _foreseen(self) -> Sequence[Move]:
+        """What would be moved next; nothing where there is room for all."""
+        limited = self._node.slots is not None and self._seen is not None
+        return upcoming(self._planner, self._seen) if limited and self._seen else ()
+
+    async def _look_at_machine(self) -> None:
+        self._machine = await self._node.machine()
 
     async def _look_at_loads(self) -> None:
         for engine, shift in list(self._shifts.items()):
@@ -213,6 +258,7 @@ class Worker:
         view = await self._view()
         for _ in range(MOST_STEPS):
             step = self._planner.next_step(view)
+            self._seen = view
             if isinstance(step, Wait):
                 return step
             view = await self._do(step, view)

@@ -53,6 +53,7 @@ FULL = Expert(
         (SmallModel(expert="plain", name="x"), SmallModel("m", adapter="/a", prompt="„Q“\nA:")),
         {"kind": "static", "alpha": [0.5, 1.0]},
     ),
+    recruit=False,
 )
 
 

@@ -115,7 +115,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 
 def test_up_asks_one_question_a_skill_and_says_who_answered_and_why(demo: Demo) -> None:
-    assert "6 experts are ready" in demo.printed
+    assert "7 experts are ready" in demo.printed
     assert "92" in demo.printed  # 34 + 58
     assert "SELECT name FROM employees" in demo.printed
     assert demo.printed.count("because") == 6
@@ -175,6 +175,19 @@ async def test_the_base_is_itself_in_a_batch_with_its_adapters(demo: Demo) -> No
     assert together[0] == together[-1] == alone
 
 
+def test_the_fused_expert_is_its_adapter_token_by_token_and_no_second_voice(demo: Demo) -> None:
+    question = "What is 21 plus 45?"
+    alone = demo.ask("arithmetic", question, temperature=0).json()["choices"][0]["message"]
+    fused = demo.ask("fused-arithmetic", question, temperature=0, coterie={"trace": True})
+    assert fused.json()["choices"][0]["message"]["content"] == alone["content"]
+    [trace] = demo.client.get(f"/v1/routes/{fused.headers['x-request-id']}")["alpha"]
+    assert trace["steps"]
+    assert all(step["arithmetic"] == pytest.approx(1, abs=0.05) for step in trace["steps"])
+    voted = demo.ask("coterie/all", question, temperature=0)
+    record = demo.client.get(f"/v1/routes/{voted.headers['x-request-id']}")
+    assert {c["expert"] for c in record["candidates"]} == {"base", *SKILLED}
+
+
 def test_an_over_long_prompt_is_refused(demo: Demo) -> None:
     for model in ("coterie", "sql"):
         response = demo.ask(model, "word " * 4000)
@@ -187,7 +200,7 @@ def test_a_second_up_reuses_everything(demo: Demo) -> None:
     again = demo.coterie(*UP, *ASK)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "runs already" in again.stdout
-    assert "all 6 experts have profiles" in again.stdout
+    assert "all 6 experts that are recruited have profiles" in again.stdout
     assert time.monotonic() - started < 60
 
 

@@ -60,6 +60,7 @@ def test_an_entry_becomes_an_expert(file: Writes) -> None:
             tags: [maths]
             examples: ["1 + 1?"]
             enabled: false
+            recruit: false
     """)
     assert found.experts == (
         Expert(
@@ -76,6 +77,7 @@ def test_an_entry_becomes_an_expert(file: Writes) -> None:
             tags=("maths",),
             examples=("1 + 1?",),
             enabled=False,
+            recruit=False,
             source=ExpertSource.DECLARED,
         ),
     )

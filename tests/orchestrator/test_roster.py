@@ -1,9 +1,12 @@
 """What the roster hands to routing."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
+from coterie.errors import NoExpertAvailable
 from orchestrator.inquiry import Inquiry
 from orchestrator.roster import Roster, Snapshot
 from orchestrator.routing import Policy
@@ -36,3 +39,15 @@ async def test_a_pool_knows_descriptions_and_who_is_busy(kit: Any) -> None:
     assert await roster.pool(inquiry) is idle
     roster.snapshot = Snapshot(snapshot.experts, snapshot.knowledge, {})
     assert (await roster.pool(inquiry)).descriptions == {}
+
+
+async def test_who_is_not_recruited_is_asked_by_name_alone(kit: Any) -> None:
+    shy = replace(kit.expert("shy"), recruit=False)
+    snapshot = Snapshot.of([kit.expert("a"), shy], Knowledge())
+    roster = Roster(kit.fleet([kit.engine("a"), kit.engine("shy")]), snapshot)
+    assert (await roster.pool(kit.inquiry())).names == ("a",)
+    assert [e.name for e in roster.enabled] == ["a", "shy"]
+    assert roster.expert("shy") == shy
+    roster.snapshot = Snapshot.of([shy], Knowledge())
+    with pytest.raises(NoExpertAvailable, match=r"may be recruited.*ask one by its name"):
+        await roster.pool(kit.inquiry())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pytest
+from prometheus_client import REGISTRY
 
 from coterie.db import Database
 from orchestrator.traces.store import Record, TraceStore
@@ -44,6 +45,9 @@ class Shelf:
     async def prune(self, keep: int) -> int:
         self.pruned.append(keep)
         return 0
+
+    async def remove(self, ids: Collection[str]) -> int:
+        return sum(self.records.pop(id, None) is not None for id in ids)
 
 
 @pytest.fixture
@@ -133,6 +137,47 @@ async def test_the_oldest_are_dropped_when_too_many_wait(
     assert list(shelf.records) == ["2", "3", "4"]
     assert writer.dropped == 2
     assert "1 why-record(s) lost so far" in caplog.text
+
+
+async def test_what_is_lost_is_counted_for_whoever_scrapes(shelf: Shelf) -> None:
+    def lost(why: str) -> float:
+        return REGISTRY.get_sample_value("coterie_why_records_lost_total", {"why": why}) or 0.0
+
+    flood, refused, stopping = lost("flood"), lost("refused"), lost("stopping")
+    shelf.open.clear()
+    async with TraceWriter(shelf, capacity=3) as writer:
+        for n in range(5):
+            writer.save({"id": f"{n}", "bad": n == 4})
+        shelf.open.set()
+    writer.save({"id": "late"})
+    assert (lost("flood"), lost("refused")) == (flood + 2, refused + 1)
+    assert lost("stopping") == stopping + 1
+
+
+async def test_a_record_that_cannot_be_completed_is_dropped_never_written_whole(
+    shelf: Shelf,
+) -> None:
+    def fail(record: Record) -> Record:
+        raise KeyError("what")
+
+    async with TraceWriter(shelf, complete=fail) as writer:
+        writer.save({"id": "a"})
+    assert shelf.records == {}
+    assert writer.dropped == 1
+
+
+async def test_a_record_is_removed_written_or_not(shelf: Shelf) -> None:
+    shelf.open.clear()
+    async with TraceWriter(shelf, batch=1, linger_s=0) as writer:
+        for n in range(3):
+            writer.save({"id": f"{n}", "key": "mine" if n else "yours"})
+        await shelf.tried.wait()
+        assert writer.waiting_of("mine") == ["1", "2"]
+        removing = asyncio.create_task(writer.remove(["0", "2"]))
+        await asyncio.sleep(0)
+        shelf.open.set()
+        assert await removing == 2
+    assert list(shelf.records) == ["1"]
 
 
 async def test_a_record_that_cannot_be_kept_spoils_no_other(

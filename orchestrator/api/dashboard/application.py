@@ -8,12 +8,39 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from orchestrator.access import read_or_make_key
-from orchestrator.api.dashboard import errors, expert, experts, login, overview
+from orchestrator.api.dashboard import (
+    audit,
+    errors,
+    expert,
+    experts,
+    jobs,
+    keys,
+    login,
+    overview,
+    playground,
+    reports,
+    requests,
+    skills,
+    workers,
+)
 from orchestrator.api.dashboard.rendering import STATIC, Pages
 from orchestrator.api.dashboard.session import Sessions
 from orchestrator.parts import Parts
 
-PAGES = (login, overview, experts, expert)
+PAGES = (
+    login,
+    overview,
+    experts,
+    expert,
+    reports,
+    jobs,
+    workers,
+    keys,
+    audit,
+    playground,
+    requests,
+    skills,
+)
 """The modules whose ``router`` holds pages; each declares the right it needs."""
 
 

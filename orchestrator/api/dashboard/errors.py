@@ -21,8 +21,12 @@ def install(app: FastAPI) -> None:
 
 
 def is_page(request: Request) -> bool:
-    """Whether an error of this request is shown to somebody in a browser."""
-    return request.url.path.startswith(PREFIX)
+    """Whether an error of this request is shown to somebody in a browser.
+
+    A script that reads JSON says so, and tells it in its own words.
+    """
+    reads_json = "application/json" in request.headers.get("accept", "")
+    return request.url.path.startswith(PREFIX) and not reads_json
 
 
 def error_page(request: Request, status: int, message: str) -> Response:

@@ -85,6 +85,10 @@ class Visit:
             self.request, template, {**values, "visit": self}, status
         )
 
+    def piece(self, template: str, **values: Any) -> str:
+        """A piece of a page as text, for what is sent as part of something else."""
+        return pages_of(self.request).text(self.request, template, {**values, "visit": self})
+
 
 async def visit(request: Request) -> Visit:
     """Who this is; raises :class:`LoginNeeded`, and :class:`Forbidden` for a foreign change."""
@@ -126,14 +130,14 @@ def _back(request: Request) -> str:
     return "/dashboard"
 
 
-def needs(right: Right) -> Any:
-    """A dependency: the visit of somebody whose role has ``right``."""
+def needs(*rights: Right) -> Any:
+    """A dependency: the visit of somebody whose role has one of ``rights``."""
 
     async def check(found: Annotated[Visit, Depends(visit)]) -> Visit:
-        if not found.may(right):
+        if not any(map(found.may, rights)):
             raise RoleDenied(
                 f"{found.caller.name!r} has the role {found.caller.role.value}, which may not "
-                f"{right.value}: log in with a key that may"
+                f"{' or '.join(rights)}: log in with a key that may"
             )
         return found
 
@@ -143,6 +147,7 @@ def needs(right: Right) -> Any:
 Sees = Annotated[Visit, needs(Right.SEE)]
 Chats = Annotated[Visit, needs(Right.CHAT)]
 Runs = Annotated[Visit, needs(Right.RUN)]
+SeesRuns = Annotated[Visit, needs(Right.SEE, Right.RUN)]
 Manages = Annotated[Visit, needs(Right.MANAGE)]
 Enters = Annotated[Visit, Depends(visit)]
 

@@ -24,6 +24,7 @@ POLICY = "; ".join(
         "style-src 'self'",
         "img-src 'self'",
         "connect-src 'self'",
+        "frame-src 'self'",  # reports, which come with a stricter policy of their own
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
@@ -55,8 +56,11 @@ class Pages:
         self, request: Request, template: str, values: Mapping[str, Any], status: int = 200
     ) -> HTMLResponse:
         """``template`` as a response; ``path`` in it is the request's."""
-        made = self._environment.get_template(template).render(path=request.url.path, **values)
-        return HTMLResponse(made, status, headers=HEADERS)
+        return HTMLResponse(self.text(request, template, values), status, headers=HEADERS)
+
+    def text(self, request: Request, template: str, values: Mapping[str, Any]) -> str:
+        """``template`` filled in, for what is no response of its own."""
+        return self._environment.get_template(template).render(path=request.url.path, **values)
 
 
 def _versions() -> dict[str, str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote, urlencode
 
 NOTHING = "–"
 
@@ -91,6 +92,16 @@ def cut(text: str, most: int = 120) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
+def query(fields: Sequence[tuple[str, Any]]) -> str:
+    """``run=a&run=b``: fields as they stand in an address; None is left out."""
+    return urlencode([(name, value) for name, value in fields if value is not None], doseq=True)
+
+
+def segment(text: str) -> str:
+    """``text`` as one part of an address's path."""
+    return quote(text, safe="")
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "count": count,
     "share": share,
@@ -101,4 +112,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "size": size,
     "when": when,
     "cut": cut,
+    "query": query,
+    "segment": segment,
 }

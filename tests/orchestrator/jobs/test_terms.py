@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from coterie.errors import JobError
+from coterie.errors import JobError, RequestError
 from coterie.types import Expert, ExpertKind, FusionSpec, SmallModel
 from orchestrator.jobs.job import JobSpec
 from orchestrator.jobs.terms import Terms, fix
@@ -55,3 +55,15 @@ def test_a_change_of_a_part_is_told(changed: Expert) -> None:
 
 def test_what_says_nothing_of_answers_may_change() -> None:
     terms(ALL).check(ALL | {"law": replace(LAW, description="of contracts", enabled=True)})
+
+
+def test_who_is_not_recruited_is_in_a_job_that_names_it() -> None:
+    experts = ALL | {"fused": replace(FUSED, recruit=False)}
+    knowledge, policy = Knowledge(), Policy()
+    assert fix(JobSpec("demo"), experts, knowledge, policy)["pool"] == ["large", "other"]
+    named = JobSpec("demo", experts=("fused", "other"))
+    assert fix(named, experts, knowledge, policy)["pool"] == ["fused", "other"]
+    alone = JobSpec("demo", strategy="expert:fused")
+    assert fix(alone, experts, knowledge, policy)["pool"] == ["fused"]
+    with pytest.raises(RequestError, match="no expert is enabled that may be recruited"):
+        fix(JobSpec("demo"), {"large": replace(LARGE, recruit=False)}, knowledge, policy)
