@@ -142,7 +142,9 @@ async def test_an_experts_page_shows_skills_history_answers_and_charts(
     await expect(page.locator("#skills")).to_contain_text("1 of 2 skills")
     await page.get_by_label("And at the skill").fill("sql")
     await page.get_by_role("button", name="Show", exact=True).click()
-    await expect(page.locator("#history thead")).to_contain_text("sql")
+    await expect(
+        page.get_by_role("region", name="Profile versions").locator("thead")
+    ).to_contain_text("sql")
     await accessible(page)
     await page.set_viewport_size({"width": 360, "height": 740})
     assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth")
