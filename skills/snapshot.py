@@ -28,6 +28,8 @@ HEAD, MEMORY, FITTED = "snapshot.json", "memory.npz", "fitted/"
 PROFILES = TypeAdapter(tuple[Profile, ...])
 SKILLS = TypeAdapter(tuple[tuple[SkillWeight, ...], ...])
 _NAMES = ("experts", "items", "categories")  # what a Memory has as tuples of str
+_FIRST = f'{{"{min(f.name for f in fields(Profile))}": '
+"""How a profile begins."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -100,17 +102,28 @@ def unpack(name: str, body: bytes) -> Knowledge:
 
 
 def read_profile(name: str, body: bytes, expert: str) -> Profile | None:
-    """One expert's profile in snapshot ``name``, without opening anything else of it.
+    """One expert's profile in snapshot ``name``; nothing else of it is parsed.
 
     Raises :class:`SnapshotError` if the body is damaged.
     """
     try:
         with zipfile.ZipFile(BytesIO(body)) as archive:
-            profiles = json.loads(archive.read(HEAD))["profiles"]
-            found = [p for p in profiles if p["expert"] == expert]
-            return next(iter(PROFILES.validate_python(found)), None)
+            found = _profile_in(archive.read(HEAD).decode(), expert)
+        return PROFILES.validate_python([found])[0] if found else None
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
         raise SnapshotError(f"snapshot {name!r} cannot be read ({error!r})") from error
+
+
+def _profile_in(head: str, expert: str) -> dict[str, Any] | None:
+    """The object around ``"expert": NAME``, which stands nowhere within a text: quotes are escaped
+    there.  Its keys are sorted, so that it begins with the first one's name."""
+    at = head.find(f'"expert": {json.dumps(expert)}')
+    start, decoder = at, json.JSONDecoder()
+    while at >= 0 and (start := head.rfind(_FIRST, 0, start)) >= 0:
+        found: dict[str, Any] = decoder.raw_decode(head, start)[0]
+        if found.get("expert") == expert:
+            return found
+    return None
 
 
 def pack_memory(memory: Memory) -> bytes:

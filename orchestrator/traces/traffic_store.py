@@ -49,11 +49,16 @@ class TrafficStore:
         found = {row["strategy"]: _requests(row) for row in await self._rows(query)}
         return dict(sorted(found.items(), key=lambda item: (-item[1].requests, item[0])))
 
-    async def experts(self, since: datetime, until: datetime, step: Step) -> list[Calls]:
-        """The calls of that time by expert and role, in that order."""
+    async def experts(
+        self, since: datetime, until: datetime, step: Step, *, expert: str | None = None
+    ) -> list[Calls]:
+        """The calls of that time by expert and role, in that order; of one expert where given."""
         table = TRAFFIC_EXPERTS
         query = _sums(table, table.c.expert, table.c.role)
-        rows = await self._rows(query.where(*_within(table, since, until, step)))
+        query = query.where(*_within(table, since, until, step))
+        if expert is not None:
+            query = query.where(table.c.expert == expert)
+        rows = await self._rows(query)
         return sorted(map(_calls, rows), key=lambda c: (c.expert, c.role))
 
     async def expert_series(

@@ -14,7 +14,7 @@ from coterie.errors import SnapshotError
 from coterie.types import Effort, Estimate, Profile, SkillWeight
 from skills.knowledge import Knowledge
 from skills.memory import Memory
-from skills.snapshot import default_name, pack, pack_memory, unpack, unpack_memory
+from skills.snapshot import default_name, pack, pack_memory, read_profile, unpack, unpack_memory
 
 E = Estimate(0.75, 0.125, 8.0)
 FULL = Profile("a", E, {"sql": E, "größe": Estimate(0.1, 0.2, 0.3)}, Effort(10, 5.5, None, 4), E)
@@ -101,3 +101,14 @@ def test_nothing_in_it_is_ever_executed(monkeypatch: pytest.MonkeyPatch) -> None
     objects = replace(memory(), answers=np.full((2, 3), {"a": 1}, dtype=object))
     with pytest.raises(ValueError, match="Object arrays"):
         pack_memory(objects)
+
+
+def test_one_profile_is_read_alone_whatever_skills_are_called() -> None:
+    half = Estimate(0.5, 0.1, 3)
+    odd = {"aggregation": half, "expert": half, '"expert": "b"': half, "é\u2028": half}
+    profiles = [Profile(n, half, odd, None, half, odd) for n in ("a", "b", "c")]
+    body = pack(Knowledge.of(profiles))
+    assert [read_profile("s", body, n) for n in ("a", "b", "c")] == profiles
+    assert read_profile("s", body, "d") is None
+    with pytest.raises(SnapshotError):
+        read_profile("s", b"no zip", "a")

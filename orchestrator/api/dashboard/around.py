@@ -9,6 +9,7 @@ from datetime import timedelta
 from coterie.db import utcnow
 from coterie.errors import QueueUnavailable
 from orchestrator.api.dashboard.guard import Visit
+from orchestrator.api.dashboard.kept import Kept
 from orchestrator.api.dashboard.last_health import LastHealth
 from orchestrator.api.dashboard.standing import Surroundings
 from orchestrator.scheduling.work import Depth, WorkerState
@@ -17,9 +18,12 @@ from orchestrator.traces.traffic import Calls, Step
 LOOKED_BACK = timedelta(days=30)
 """The time that calls, costs and latencies of experts are of."""
 
+KEPT_S = 5.0
+"""How old the sums of everyone's calls may be, in seconds."""
 
-async def around(visit: Visit) -> Surroundings:
-    """Everything that is known around the experts now."""
+
+async def around(visit: Visit, expert: str | None = None) -> Surroundings:
+    """Everything that is known around the experts now; of calls, those of one where given."""
     parts = visit.parts
     experts = {e.name: e for e in await parts.registry.list()}
     workers, _ = await queue_of(visit)
@@ -31,16 +35,25 @@ async def around(visit: Visit) -> Surroundings:
         workers,
         parts.draining.names,
         {name: parts.roster.gate(name).inside for name in experts},
-        await calls_of(visit),
+        await (calls_of(visit, expert) if expert else all_calls_of(visit).now()),
     )
 
 
-async def calls_of(visit: Visit) -> Mapping[str, Sequence[Calls]]:
+async def calls_of(visit: Visit, expert: str | None) -> Mapping[str, Sequence[Calls]]:
     """The calls of the last :data:`LOOKED_BACK`, by expert."""
     now, found = utcnow(), defaultdict(list)
-    for calls in await visit.parts.traffic.experts(now - LOOKED_BACK, now, Step.DAY):
+    store = visit.parts.traffic
+    for calls in await store.experts(now - LOOKED_BACK, now, Step.DAY, expert=expert):
         found[calls.expert].append(calls)
     return found
+
+
+def all_calls_of(visit: Visit) -> Kept[Mapping[str, Sequence[Calls]]]:
+    """The calls of everyone, which take a while to add up."""
+    state = visit.request.app.state
+    if not hasattr(state, "dashboard_calls"):
+        state.dashboard_calls = Kept(lambda: calls_of(visit, None), KEPT_S)
+    return state.dashboard_calls  # type: ignore[no-any-return]
 
 
 async def queue_of(visit: Visit) -> tuple[Sequence[WorkerState], Mapping[str, Depth] | None]:

@@ -41,7 +41,7 @@ async def page(
     name: str, visit: Sees, text: str = "", sort: str = "evidence", page: int = 1
 ) -> Response:
     """Everything about one expert."""
-    expert, known = await visit.parts.registry.get(name), await around(visit)
+    expert, known = await visit.parts.registry.get(name), await around(visit, name)
     calls = sorted(known.calls.get(name, ()), key=lambda c: c.role)
     now = utcnow()
     points = await visit.parts.traffic.expert_series(name, now - LOOKED_BACK, now, Step.DAY)
@@ -61,7 +61,7 @@ async def page(
 @router.get("/{name}/_now")
 async def now(name: str, visit: Sees) -> Response:
     """Its state, and what can be done with it."""
-    expert, known = await visit.parts.registry.get(name), await around(visit)
+    expert, known = await visit.parts.registry.get(name), await around(visit, name)
     return visit.page("expert_now_piece.html", **_now(expert, known))
 
 
@@ -94,7 +94,7 @@ async def versions(name: str, visit: Sees, skill: str = "") -> Response:
 @router.get("/{name}/_log")
 async def log(name: str, visit: Manages) -> Response:
     """The last lines of its engine's log."""
-    process = (await around(visit)).process(name)
+    process = (await around(visit, name)).process(name)
     lines = await asyncio.to_thread(last_lines, Path(process.log_path)) if process else None
     return visit.page("expert_log_piece.html", lines=lines, process=process)
 

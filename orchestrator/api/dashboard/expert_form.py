@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from coterie.types import Expert, ExpertKind
 from orchestrator.experts_file import ExpertEntry, entry_of
 
-COMMON = ("name", "description", "tags", "enabled")
+COMMON = ("name", "description", "tags")
+SWITCHES = ("enabled", "recruit")
 PLACED: Mapping[ExpertKind, tuple[str, ...]] = {
     ExpertKind.OPENAI: ("endpoint", "model", "api_key_env"),
     ExpertKind.VLLM: ("model", "engine_args"),
@@ -60,7 +61,7 @@ class FormProblem(Exception):
 
 def empty_form(kind: ExpertKind) -> Form:
     """The form of a new expert."""
-    return Form(kind, {"enabled": "on", "verify": "on"})
+    return Form(kind, {"enabled": "on", "recruit": "on", "verify": "on"})
 
 
 def form_of(expert: Expert) -> Form:
@@ -69,21 +70,21 @@ def form_of(expert: Expert) -> Form:
     values = {
         name: _yaml(value) if name in STRUCTURED else str(value)
         for name, value in said.items()
-        if name not in ("tags", "enabled")
+        if name not in ("tags", *SWITCHES)
     }
     values["tags"] = ", ".join(expert.tags)
-    values["enabled"] = "on" if said.get("enabled", True) else ""
+    values |= {name: "on" if said.get(name, True) else "" for name in SWITCHES}
     return Form(expert.kind, values)
 
 
 def entry_from(kind: ExpertKind, values: Mapping[str, str]) -> ExpertEntry:
     """The entry that the form says; raises :class:`FormProblem`."""
-    given: dict[str, Any] = {"kind": kind, "enabled": bool(values.get("enabled"))}
+    given: dict[str, Any] = {"kind": kind, **{name: bool(values.get(name)) for name in SWITCHES}}
     problems: dict[str, str] = {}
     names = (*COMMON, *PLACED[kind], *FIGURES, *PRICES, "defaults", "examples")
     for name in names:
         text = values.get(name, "").strip()
-        if not text or name == "enabled":
+        if not text:
             continue
         if len(text) > MOST:
             problems[name] = f"longer than {MOST:,} characters"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -92,12 +91,12 @@ def shown_skills(rows: Sequence[SkillRow], wanted: WantedSkills) -> Window[Skill
 
 
 def _spans(table: Table) -> dict[str, Span]:
-    graded = np.where(table.n > 0, table.mean, np.nan)  # (skills, experts)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a skill nobody was graded on
-        low, high = np.nanmin(graded, axis=1), np.nanmax(graded, axis=1)
-        middle = np.nanmedian(graded, axis=1)
     counts = (table.n > 0).sum(axis=1)
+    # Sorted by skill; those that were never graded come last.
+    means = np.sort(np.where(table.n > 0, table.mean, np.inf), axis=1)  # (skills, experts)
+    every, last = np.arange(len(counts)), np.maximum(counts, 1) - 1
+    low, high = means[:, 0], means[every, last]
+    middle = (means[every, last // 2] + means[every, (last + 1) // 2]) / 2
     return {
         skill: Span(float(low[i]), float(middle[i]), float(high[i]), int(counts[i]))
         for skill, i in table.rows.items()

@@ -17,7 +17,13 @@ from orchestrator.keys.key import ApiKey, Role
 from skills.knowledge import Knowledge
 from skills.snapshot import SnapshotInfo, pack
 
-ENTRY = {"name": "new", "endpoint": "http://127.0.0.1:9/new", "model": "m", "enabled": "on"}
+ENTRY = {
+    "name": "new",
+    "endpoint": "http://127.0.0.1:9/new",
+    "model": "m",
+    "enabled": "on",
+    "recruit": "on",
+}
 
 
 @dataclass
@@ -95,9 +101,14 @@ async def test_an_expert_is_added_changed_and_removed(admin: Visitor) -> None:
     assert (await admin.post("/experts/new/edit", **changed)).status_code == 204
     found = await admin.parts.registry.get("new")
     assert (found.description, found.prompt_price, found.tags) == ("better", 0.5, ())
+    assert found.recruit
+    named = {name: value for name, value in ENTRY.items() if name != "recruit"}
+    await admin.post("/experts/new/edit", **named)
+    assert not (await admin.parts.registry.get("new")).recruit
+    assert not re.search(r'name="recruit" checked', await admin.text("/experts/new/edit"))
     assert (await admin.post("/experts/new/remove")).headers["hx-redirect"] == "/dashboard/experts"
     actions = [c.action for c in await admin.parts.audit.page()]
-    assert actions == ["expert.remove", "expert.replace", "expert.add"]
+    assert actions == ["expert.remove", "expert.replace", "expert.replace", "expert.add"]
 
 
 @pytest.mark.parametrize(
