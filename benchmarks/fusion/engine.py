@@ -46,7 +46,7 @@ class Engine:
     async def answers(self, prompts: Sequence[str], fusion: str | None, label: str) -> list[str]:
         """An answer for each prompt, fused or the large model's own; 32 are asked at a time.
 
-        The α of 60 of them can be had by ``label``, of those that came last.
+        Their α can be had by ``label``; they are written to 60 files in turn.
         """
         turn = asyncio.Semaphore(AT_ONCE)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, combinations
 from pathlib import Path
 
 import pytest
@@ -52,7 +52,7 @@ def test_no_phrasing_of_one_split_occurs_in_another(task: str) -> None:
 def test_no_question_and_no_answer_of_one_split_occurs_in_another(task: str) -> None:
     asked = {split: {s.prompt for s in drawn(task, split)} for split in SPLITS}
     answered = {split: {s.answer for s in drawn(task, split)} for split in SPLITS}
-    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
+    for one, other in combinations(SPLITS, 2):
         assert not asked[one] & asked[other]
         assert not answered[one] & answered[other]
 
