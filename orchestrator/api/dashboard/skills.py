@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query
@@ -35,8 +36,8 @@ async def page(
     column: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
     """The heat map, and all that is kept about skills."""
-    shown = _heat(visit, Wanted(q, expert, order, row, column))
-    lacking = _heat(visit, Wanted(order=Order.LACKING)).rows[:LACKING]
+    shown = await _heat(visit, Wanted(q, expert, order, row, column))
+    lacking = (await _heat(visit, Wanted(order=Order.LACKING))).rows[:LACKING]
     return visit.page(
         "skills.html",
         heat=shown,
@@ -149,6 +150,8 @@ def _experts(visit: Visit) -> tuple[str, ...]:
     return tuple(sorted(e.name for e in visit.parts.roster.enabled))
 
 
-def _heat(visit: Visit, wanted: Wanted) -> Heat:
+async def _heat(visit: Visit, wanted: Wanted) -> Heat:
+    """The first of a snapshot takes half a second where there is much, which no request waits
+    for."""
     taxonomy = [s.name for s in visit.parts.taxonomy]
-    return heat(_knowledge(visit), taxonomy, _experts(visit), wanted)
+    return await asyncio.to_thread(heat, _knowledge(visit), taxonomy, _experts(visit), wanted)
