@@ -145,7 +145,7 @@ async def test_an_interrupted_clerk_begins_again_and_nothing_is_paid_twice(
         if found.status == "completed":
             break
         await asyncio.sleep(0.01)
-    assert cut > 2
+    assert cut, "nothing was interrupted: this run shows nothing"
     assert found.request_counts.completed == 40
     output = await batches.lines(found.output_file_id)
     assert [f["custom_id"] for f in output] == [f"n{i}" for i in range(40)]
