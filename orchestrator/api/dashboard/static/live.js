@@ -1,20 +1,10 @@
-// Parts of a page that keep up by themselves do not disturb whoever reads or is asked something.
+// A part of a page that keeps up by itself leaves its tables scrolled as they were.
 "use strict";
 
 const scrolled = new Map();
 
-function isAsked() {
-  return document.getElementById("confirm")?.open ?? false;
-}
-
-// While a question is open, what it is about stays where it is: the answer would be lost with it.
-document.addEventListener("htmx:beforeRequest", (event) => {
-  if (isAsked() && event.detail.requestConfig?.verb === "get") event.preventDefault();
-});
-
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (event.detail.requestConfig?.verb !== "get") return;
-  if (isAsked()) event.detail.shouldSwap = false;
   for (const box of document.querySelectorAll(".scroll[id]")) {
     scrolled.set(box.id, [box.scrollLeft, box.scrollTop]);
   }
