@@ -21,11 +21,16 @@ from tests.flows.stacks import AT_ONCE, PACE, QUESTIONS, Stack, in_turn
 STRATEGIES = ("all", "adaptive", "symbolic")
 PACES = {"adaptive": {**PACE, "step_s": 0.006}}
 """It asks one expert after the other."""
-SHORT, LONG = 3, 24
+LONG = 24
 ALONE = ("server", "ann", "bob", "cleo")
 TOGETHER = ("server", "worker-1", "worker-2", "valkey", "postgres", "ann", "bob", "cleo")
 ALONE_KILLS, TOGETHER_KILLS = 3, 4
-ROUNDS = [pytest.param(n, marks=[pytest.mark.long] if n >= SHORT else []) for n in range(LONG)]
+
+
+def rounds(*short: int) -> list[Any]:
+    """All of them; but for the ``short`` ones only in the long run.  A strategy is every third."""
+    return [pytest.param(n, marks=[] if n in short else [pytest.mark.long]) for n in range(LONG)]
+
 
 pytestmark = [pytest.mark.kills, pytest.mark.timeout(240)]
 
@@ -51,7 +56,7 @@ def mortal_postgres() -> Iterator[MortalPostgres]:
         server.clear_up()
 
 
-@pytest.mark.parametrize("round_", ROUNDS)
+@pytest.mark.parametrize("round_", rounds(0, 1))
 def test_sqlite_and_one_process(tmp_path: Path, undisturbed: dict[str, Any], round_: int) -> None:
     stack = Stack(tmp_path, pace=pace_of(round_))
     try:
@@ -61,7 +66,7 @@ def test_sqlite_and_one_process(tmp_path: Path, undisturbed: dict[str, Any], rou
         stack.close()
 
 
-@pytest.mark.parametrize("round_", ROUNDS)
+@pytest.mark.parametrize("round_", rounds(1, 2))
 def test_postgresql_valkey_and_two_workers(
     tmp_path: Path,
     undisturbed: dict[str, Any],

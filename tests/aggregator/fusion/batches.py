@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor
+
+from aggregator.fusion.plain import divergence, shifted
 
 
 @dataclass(frozen=True)
@@ -67,3 +70,17 @@ def batches(draw: st.DrawFn, *, experts: st.SearchStrategy[int] | None = None) -
         scale=draw(st.floats(0.01, 12.0)),
         tuning=draw(st.floats(0.01, 12.0)),
     )
+
+
+NOISE = 2e-4
+"""Nats that float32 logits of these sizes leave uncertain, of divergences of a few nats."""
+
+
+def distance(made: Batch, row: int, alpha: Tensor) -> float:
+    """√F: from the divergences at α to the mean of those aimed at, in float64."""
+    large, base = made.large[row].double(), made.base[row].double()
+    experts = [each[row].double() for each in made.experts]
+    fused = shifted(large, base, experts, [float(each) for each in alpha])
+    there = sum(divergence(each, base) for each in experts) / len(experts)
+    back = sum(divergence(base, each) for each in experts) / len(experts)
+    return math.hypot(divergence(fused, large) - there, divergence(large, fused) - back)

@@ -16,7 +16,15 @@ from aggregator.fusion.modes import (
     Mode,
     Static,
 )
-from tests.aggregator.fusion.batches import Batch, batch, batches, seeds, some_examples
+from tests.aggregator.fusion.batches import (
+    NOISE,
+    Batch,
+    batch,
+    batches,
+    distance,
+    seeds,
+    some_examples,
+)
 
 PULLING: tuple[Mode, ...] = (
     Dynamic(),
@@ -56,14 +64,15 @@ def test_a_masked_token_is_as_one_that_is_not_there(made: Batch, mode: Mode, see
     fused = fuse(made.large.masked_fill(out, -torch.inf), made.base, made.experts, mode)
     for row, hidden in enumerate(out):
         left = ~hidden
-        few = fuse(
-            made.large[row : row + 1, left],
-            made.base[row : row + 1, left],
-            made.experts[:, row : row + 1, left],
-            mode,
-        )
+        here = slice(row, row + 1)
+        few = Batch(made.large[here, left], made.base[here, left], made.experts[:, here, left])
+        alone = fuse(few.large, few.base, few.experts, mode)
         whole = fused.logits[row, left].softmax(0)
-        assert torch.allclose(whole, few.logits[0].softmax(0), atol=2e-3)
+        if not torch.allclose(whole, alone.logits[0].softmax(0), atol=2e-3):
+            # Rounding may decide between two α, or two experts, that are equally good.
+            assert isinstance(mode, Dynamic)
+            one, other = (distance(few, 0, a) for a in (fused.alpha[row], alone.alpha[0]))
+            assert abs(one - other) < NOISE
 
 
 @some_examples

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from hypothesis import given
@@ -12,21 +10,16 @@ from torch import Tensor
 
 from aggregator.fusion.core import fuse
 from aggregator.fusion.modes import Dynamic
-from aggregator.fusion.plain import divergence, fuse_row, shifted
-from tests.aggregator.fusion.batches import Batch, batch, batches, seeds, some_examples
-
-NOISE = 2e-4
-"""Nats that float32 logits of these sizes leave uncertain, of divergences of a few nats."""
-
-
-def distance(made: Batch, row: int, alpha: Tensor) -> float:
-    """√F: from the divergences at α to the mean of those aimed at, in float64."""
-    large, base = made.large[row].double(), made.base[row].double()
-    experts = [each[row].double() for each in made.experts]
-    fused = shifted(large, base, experts, [float(each) for each in alpha])
-    there = sum(divergence(each, base) for each in experts) / len(experts)
-    back = sum(divergence(base, each) for each in experts) / len(experts)
-    return math.hypot(divergence(fused, large) - there, divergence(large, fused) - back)
+from aggregator.fusion.plain import fuse_row
+from tests.aggregator.fusion.batches import (
+    NOISE,
+    Batch,
+    batch,
+    batches,
+    distance,
+    seeds,
+    some_examples,
+)
 
 
 def found(made: Batch, mode: Dynamic) -> Tensor:
