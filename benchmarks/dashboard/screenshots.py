@@ -81,7 +81,8 @@ async def play(page: Page, file: Path) -> None:
     await page.get_by_label("Your message").fill("How many meters are 9 kilometers?")
     await page.get_by_role("button", name="Send").click()
     await page.wait_for_load_state("networkidle")
-    await page.wait_for_timeout(3_000)
+    await page.get_by_role("link", name="This request's page").wait_for()
+    await page.evaluate("scrollTo(0, 0)")
     await page.screenshot(path=file)
 
 
