@@ -135,8 +135,9 @@ async def test_an_interrupted_clerk_begins_again_and_nothing_is_paid_twice(
     cut = 0
     for _ in range(400):
         task = asyncio.create_task(flaky.round())
-        if rng.random() < 0.5:
-            await asyncio.sleep(rng.random() * 0.02)
+        if cut <= 2 or rng.random() < 0.5:
+            # At first soon, or a quick machine would be done before it was interrupted much.
+            await asyncio.sleep(rng.random() * (0.02 if cut > 2 else 0.004))
             task.cancel()
         [ended] = await asyncio.gather(task, return_exceptions=True)
         assert ended is None or isinstance(ended, (StoreUnavailable, asyncio.CancelledError))
@@ -145,7 +146,7 @@ async def test_an_interrupted_clerk_begins_again_and_nothing_is_paid_twice(
         if found.status == "completed":
             break
         await asyncio.sleep(0.01)
-    assert cut, "nothing was interrupted: this run shows nothing"
+    assert cut > 2
     assert found.request_counts.completed == 40
     output = await batches.lines(found.output_file_id)
     assert [f["custom_id"] for f in output] == [f"n{i}" for i in range(40)]
