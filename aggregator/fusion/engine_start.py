@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer
 
-from aggregator.fusion import admission
+from aggregator.fusion import admission, vllm_cpu
 from aggregator.fusion.backbone import Backbone, Variant
 from aggregator.fusion.configuration import FusionConfiguration, SmallModel
 from aggregator.fusion.parts import check_files
@@ -97,6 +97,8 @@ def _backbone(
         _check_length(name, weights, max_length, len(variants[name].prefix))
         if small.adapter is not None:
             weights.add_adapter(name, small.adapter)
+    if device.type == "cpu":
+        vllm_cpu.pack(weights.model)
     return Backbone(weights, variants, slots=slots, max_length=max_length)
 
 

@@ -24,7 +24,7 @@ from examples.demo_experts.sample import Sample
 from examples.demo_experts.train import Plan, save, train
 
 SEED = 20_261_124
-PLAN = Plan(512, batch=8, learning_rate=1e-3)
+PLAN = Plan(1024, batch=8, learning_rate=1e-3)
 ELSEWHERE = 0.125
 """The share of conversations about something else."""
 _ASKED_ELSEWHERE = 160

@@ -10,7 +10,7 @@ from coterie.db import utcnow
 from coterie.errors import KeyUnusable
 from coterie.types import as_jsonable
 from orchestrator.api.deps import ForAdmin, ForViewer, WhoCalls
-from orchestrator.keys.audit import Change
+from orchestrator.keys.audit import Change, ChangeFilters
 from orchestrator.keys.budget import began, ends
 from orchestrator.keys.entry import KeyChange, KeyEntry, check_names, key_body
 from orchestrator.keys.key import ApiKey
@@ -74,8 +74,8 @@ async def list_changes(
     target: str | None = None,
 ) -> dict[str, Any]:
     """Changes, the newest first; ``before`` is the id of the last one of the page before."""
-    page = parts.audit.page
-    found = await page(limit + 1, before, caller=caller, action=action, target=target)
+    filters = ChangeFilters(caller, action, target)
+    found = await parts.audit.page(limit + 1, before, filters)
     return {"changes": [change_body(c) for c in found[:limit]], "has_more": len(found) > limit}
 
 

@@ -34,6 +34,21 @@ class Change:
     detail: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeFilters:
+    """Which changes: of one ``caller`` (its id, or what it was called), ``action`` (or all that
+    begin with it and a dot) or ``target`` alone; from ``since`` to before ``until``."""
+
+    caller: str | None = None
+    action: str | None = None
+    target: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+EVERY_CHANGE = ChangeFilters()
+
+
 class Store(Protocol):
     """Where changes are kept."""
 
@@ -48,15 +63,7 @@ class Store(Protocol):
     ) -> None: ...
 
     async def page(
-        self,
-        limit: int,
-        before: int | None = None,
-        *,
-        caller: str | None = None,
-        action: str | None = None,
-        target: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        self, limit: int, before: int | None, filters: ChangeFilters
     ) -> Sequence[Change]: ...
 
     async def prune(self, before: datetime) -> int: ...
@@ -89,16 +96,11 @@ class AuditLog:
         self,
         limit: int = 100,
         before: int | None = None,
-        *,
-        caller: str | None = None,
-        action: str | None = None,
-        target: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        filters: ChangeFilters = EVERY_CHANGE,
     ) -> Sequence[Change]:
-        """The newest changes, newest first: those made before the one of id ``before``."""
-        found, which = self._store.page, {"caller": caller, "action": action, "target": target}
-        return await found(limit, before, **which, since=since, until=until)
+        """The newest changes that pass, newest first; of those made before the one of id
+        ``before``, where given."""
+        return await self._store.page(limit, before, filters)
 
     async def keep_pruned(self, every_s: float = PRUNE_EVERY_S) -> None:
         """Forgets for ever what is older than ``days``."""

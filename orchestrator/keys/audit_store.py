@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 
 from coterie.db import Database
 from coterie.outage import reaching
-from orchestrator.keys.audit import Change
+from orchestrator.keys.audit import EVERY_CHANGE, Change, ChangeFilters
 from orchestrator.keys.tables import AuditRow
 
 
@@ -37,34 +37,28 @@ class AuditStore:
 
     @reaching
     async def page(
-        self,
-        limit: int,
-        before: int | None = None,
-        *,
-        caller: str | None = None,
-        action: str | None = None,
-        target: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        self, limit: int, before: int | None = None, filters: ChangeFilters = EVERY_CHANGE
     ) -> Sequence[Change]:
-        """The newest ``limit`` changes, newest first: those made before the one of id ``before``;
-        of one caller (its id, or what it was called), action (or all that begin with it and a dot)
-        or target alone; from ``since`` to before ``until``."""
+        """The newest ``limit`` changes that pass, newest first: those made before the one of id
+        ``before``."""
         query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
         if before is not None:
             query = query.where(AuditRow.id < before)
-        if caller is not None:
-            query = query.where((AuditRow.caller == caller) | (AuditRow.name == caller))
-        if action is not None:
+        if filters.caller is not None:
             query = query.where(
-                (AuditRow.action == action) | AuditRow.action.startswith(f"{action}.")
+                (AuditRow.caller == filters.caller) | (AuditRow.name == filters.caller)
             )
-        if target is not None:
-            query = query.where(AuditRow.target == target)
-        if since is not None:
-            query = query.where(AuditRow.at >= since)
-        if until is not None:
-            query = query.where(AuditRow.at < until)
+        if filters.action is not None:
+            query = query.where(
+                (AuditRow.action == filters.action)
+                | AuditRow.action.startswith(f"{filters.action}.")
+            )
+        if filters.target is not None:
+            query = query.where(AuditRow.target == filters.target)
+        if filters.since is not None:
+            query = query.where(AuditRow.at >= filters.since)
+        if filters.until is not None:
+            query = query.where(AuditRow.at < filters.until)
         async with self._database.read() as session:
             return [_change(row) for row in await session.scalars(query)]
 

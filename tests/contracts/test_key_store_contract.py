@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from coterie.db import Database
 from coterie.errors import UnknownKey
+from orchestrator.keys.audit import ChangeFilters
 from orchestrator.keys.audit_store import AuditStore
 from orchestrator.keys.budget import NOTHING, Budget, Spent
 from orchestrator.keys.key import ApiKey, Rates, Role
@@ -186,8 +187,12 @@ async def test_changes_are_paged_newest_first(database: Database) -> None:
     first = await store.page(2)
     assert [c.target for c in first] == ["t4", "t3"]
     assert [c.target for c in await store.page(9, first[-1].id)] == ["t2", "t1", "t0"]
-    assert [c.target for c in await store.page(9, action="expert")] == ["t3", "t1"]
-    assert [c.target for c in await store.page(9, action="exp")] == []
-    assert [c.detail for c in await store.page(9, target="t2", caller="key_1")] == [{"n": 2}]
+    assert [c.target for c in await store.page(9, None, ChangeFilters(action="expert"))] == [
+        "t3",
+        "t1",
+    ]
+    assert [c.target for c in await store.page(9, None, ChangeFilters(action="exp"))] == []
+    both = ChangeFilters(target="t2", caller="key_1")
+    assert [c.detail for c in await store.page(9, None, both)] == [{"n": 2}]
     assert await store.prune(AT + timedelta(days=3)) == 3
     assert len(await store.page(9)) == 2

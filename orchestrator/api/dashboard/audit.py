@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from coterie.errors import RequestError
 from orchestrator.api.dashboard.guard import Manages
-from orchestrator.keys.audit import Change
+from orchestrator.keys.audit import Change, ChangeFilters
 from orchestrator.keys.key import ADMIN_FILE, CHAT_FILE
 
 router = APIRouter()
@@ -66,10 +66,9 @@ async def show(
     before: Annotated[int | None, Query(ge=1)] = None,
 ) -> Response:
     """Changes, the newest first."""
-    which: dict[str, Any] = {"caller": who, "action": action, "target": target}
-    which = {name: value.strip() or None for name, value in which.items()}
-    which |= {"since": _time("since", since), "until": _time("until", until)}
-    found = await visit.parts.audit.page(PAGE + 1, before, **which)
+    texts = (text.strip() or None for text in (who, action, target))
+    filters = ChangeFilters(*texts, since=_time("since", since), until=_time("until", until))
+    found = await visit.parts.audit.page(PAGE + 1, before, filters)
     lines = [ChangeLine.of(change) for change in found[:PAGE]]
     given = {"who": who, "action": action, "target": target, "since": since, "until": until}
     return visit.page(

@@ -15,6 +15,7 @@ from orchestrator.api.dashboard import job_form
 from orchestrator.api.dashboard.job_view import JobView, told
 from orchestrator.jobs.job import Job, JobSpec, JobState
 from orchestrator.jobs.progress import ExpertProgress, JobProgress
+from orchestrator.keys.audit import ChangeFilters
 from orchestrator.keys.key import ApiKey, Role
 from orchestrator.routing import Policy
 from tests.orchestrator.dashboard.visitor import Visitor, words
@@ -291,5 +292,7 @@ async def test_what_is_done_to_a_job_is_in_the_audit_log(service: Any) -> None:
     id = started.headers["hx-redirect"].rpartition("/")[2]
     await visitor.do(f"/jobs/{id}/cancel")
     await visitor.do(f"/jobs/{id}/resume")
-    noted = [change.action for change in await service.parts.audit.page(target=id)]
+    noted = [
+        change.action for change in await service.parts.audit.page(filters=ChangeFilters(target=id))
+    ]
     assert noted == ["job.resume", "job.cancel", "job.create"]
