@@ -19,6 +19,10 @@ async def test_a_request_is_found_looked_into_judged_rerouted_and_erased(
         if await page.locator("tbody tr").count():
             break
         await page.reload()
+    await page.get_by_label("Skill").fill("arith")
+    await expect(page.locator("#skills option")).to_have_count(1)
+    await page.get_by_label("Skill").fill("")
+    await expect(page.locator("#experts option[value=hostile]")).to_have_count(1)
     await page.get_by_label("Expert", exact=True).fill("hostile")
     await page.get_by_role("button", name="Show").click()
     await expect(page.locator("tbody tr")).to_have_count(1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
@@ -15,8 +17,10 @@ from orchestrator.api import records as service
 from orchestrator.api.chat import UnknownRoute
 from orchestrator.api.dashboard.answers_view import answers_view
 from orchestrator.api.dashboard.guard import Chats, Manages, Sees, Visit
+from orchestrator.api.dashboard.heat import sums_of
 from orchestrator.api.dashboard.route_view import Record, route_view
 from orchestrator.api.dashboard.timeline import timeline
+from orchestrator.protocol.models import AUTO
 from orchestrator.routing import OFFERED
 from orchestrator.traces.facts import Outcome
 from orchestrator.traces.feedback import feedback_body
@@ -27,6 +31,8 @@ from orchestrator.traces.summary import summary
 router = APIRouter()
 
 SHOWN = 50
+SUGGESTED = 20
+"""Skills that are offered while one is written."""
 Cursor = Annotated[int, Query(ge=0, lt=1 << 63)]
 
 
@@ -87,7 +93,24 @@ async def page(visit: Sees, asked: Wanted, cursor: Cursor | None = None) -> Resp
         count=await visit.parts.records.count(filters),
         strategies=OFFERED,
         outcomes=[o.value for o in Outcome],
+        experts=(experts := sorted(visit.parts.roster.snapshot.experts)),
+        models=[*(f"{AUTO}/{s}" for s in OFFERED), *experts],
+        keys=[(key.id, key.name) for key in visit.parts.keys.list()],
     )
+
+
+@router.get("/requests/skills")
+async def skills(visit: Sees, skill: str = "") -> Response:
+    """Skills whose names hold what is written so far."""
+    roster = visit.parts.roster
+    known = await asyncio.to_thread(
+        sums_of,
+        roster.snapshot.knowledge,
+        [s.name for s in visit.parts.taxonomy],
+        tuple(e.name for e in roster.enabled),
+    )
+    fitting = (name for name in known.names if skill.casefold() in name.casefold())
+    return visit.page("options_piece.html", options=islice(fitting, SUGGESTED))
 
 
 @router.get("/requests/export")

@@ -46,6 +46,16 @@ async def test_requests_are_listed_filtered_and_exported(service: Any) -> None:
     assert json.loads(exported.text)["id"] == id
 
 
+async def test_filters_suggest_what_there_is(service: Any) -> None:
+    await enter(service)
+    page = (await service.http.get("/dashboard/requests")).text
+    for name in ("good", "coterie/all"):
+        assert f'<option value="{name}">' in page
+    some = (await service.http.get("/dashboard/requests/skills?skill=SQ")).text
+    assert '<option value="sql">' in some
+    assert "arithmetic" not in some
+
+
 @pytest.mark.parametrize("query", ["agreement_below=3", "since=soon", "outcome=odd"])
 async def test_a_filter_that_cannot_be_read_is_refused(service: Any, query: str) -> None:
     await enter(service)

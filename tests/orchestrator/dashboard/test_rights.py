@@ -53,6 +53,7 @@ TABLE: dict[str, dict[str, frozenset[Role]]] = {
     "/playground/ask": {"POST": CHAT},
     "/requests": {"GET": SEE},
     "/requests/export": {"GET": SEE},
+    "/requests/skills": {"GET": SEE},
     "/requests/{id}": {"GET": SEE},
     "/requests/{id}/feedback": {"POST": CHAT},
     "/requests/{id}/feedback/remove": {"POST": CHAT},
