@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 
 from coterie.errors import ConfigurationError
 
-Solver: TypeAlias = Literal["refined", "grid", "joint"]
+Solver: TypeAlias = Literal["refined", "grid", "joint", "leading"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,9 @@ class Dynamic:
 
     ``grid`` looks at ``low, low + step, … high``, as published; ``refined`` goes on from the best
     of these points to the optimum beside it.  Both let one expert at a time have an α other than 0.
-    ``joint`` lets all have one, with their sum at most ``high``.
+    ``joint`` lets all have one, with their sum at most ``high``.  ``leading`` lets that expert pull
+    which is farthest from the small base, and as far as that one is: for experts of different
+    tasks, of which those that are not asked for say little.
     """
 
     kind: ClassVar[str] = "dynamic"

@@ -77,6 +77,12 @@ def best(
     mode: Dynamic, large: Tensor, base: Tensor, experts: Sequence[Tensor]
 ) -> tuple[float, ...]:
     """The α of least objective among those the mode may take; the first of equals."""
+    if mode.solver == "leading":
+        apart = [divergence(each, base) + divergence(base, each) for each in experts]
+        leader = apart.index(max(apart))
+        only = experts[leader : leader + 1]
+        [alpha] = min(alone(mode, 1), key=lambda alpha: objective(large, base, only, alpha))
+        return tuple(alpha if index == leader else 0.0 for index in range(len(experts)))
     tried = combined(mode, len(experts)) if mode.solver == "joint" else alone(mode, len(experts))
     return min(tried, key=lambda alpha: objective(large, base, experts, alpha))
 

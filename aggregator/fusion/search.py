@@ -33,6 +33,9 @@ def search(rows: Rows, mode: Dynamic) -> Tensor:
     if mode.solver == "joint" and len(rows.experts) > 1:
         parts = (levelled_part(rows, here) for here in slices)
         return torch.cat([together(part, mode, room) for part in parts])
+    if mode.solver == "leading" and len(rows.experts) > 1:
+        parts = (levelled_part(rows, here) for here in slices)
+        return torch.cat([followed(part, mode, room) for part in parts])
     return alone([levelled_part(rows, here) for here in slices], mode, room)
 
 
@@ -103,3 +106,18 @@ def together(rows: Rows, mode: Dynamic, room: Room) -> Tensor:
     known = opinions(rows, mode.high, room)
     aim = Aim(known.there.mean(0), known.back.mean(0))
     return joint.solved(known, aim, single, mode.high)
+
+
+def followed(rows: Rows, mode: Dynamic, room: Room) -> Tensor:
+    """α (rows, experts) where only the leading expert pulls, and its divergences are aimed at.
+
+    It leads whose KL(Q_t ‖ Q) + KL(Q ‖ Q_t) is the greatest; the first of equals.  Ours: with the
+    means that are published, experts that have nothing to say take aim from the one that has.
+    """
+    known = opinions(rows, mode.high, room)
+    leader = (known.there + known.back).argmax(0)
+    steps = torch.arange(len(leader), device=leader.device)
+    only = Rows(rows.large, rows.base, rows.experts[leader, steps][None])
+    alpha = alone([only], mode, Room.of(only))
+    found = alpha.new_zeros((len(leader), len(rows.experts)))
+    return found.scatter_(1, leader[:, None], alpha)

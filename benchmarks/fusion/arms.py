@@ -17,6 +17,7 @@ MODES: Mapping[str, Mapping[str, Any]] = {
 
 MIXED: Mapping[str, Mapping[str, Any]] = {
     "dynamic, refined": {"kind": "dynamic", "solver": "refined"},
+    "dynamic, leading": {"kind": "dynamic", "solver": "leading"},
     "dynamic, joint": {"kind": "dynamic", "solver": "joint"},
     "static 1": {"kind": "static", "alpha": 1.0},
     "dynamic, grid": {"kind": "dynamic", "solver": "grid"},

@@ -23,7 +23,7 @@ from aggregator.fusion.plain import divergence, shifted
 from tests.aggregator.fusion.batches import Batch, batch, batches, peaked, seeds, some_examples
 
 JOINT = Dynamic(solver="joint")
-DYNAMIC: tuple[Mode, ...] = (Dynamic(), Dynamic(solver="grid"))
+DYNAMIC: tuple[Mode, ...] = (Dynamic(), Dynamic(solver="grid"), Dynamic(solver="leading"))
 ADDED: tuple[Mode, ...] = (*DYNAMIC, Static(), Static((0.3,)), EmulatedFineTuning())
 some = st.sampled_from
 

@@ -30,6 +30,7 @@ PULLING: tuple[Mode, ...] = (
     Dynamic(),
     Dynamic(solver="grid"),
     Dynamic(solver="joint"),
+    Dynamic(solver="leading"),
     Static(),
     EmulatedFineTuning(),
 )

@@ -20,6 +20,7 @@ from coterie.errors import ConfigurationError
     [
         Dynamic(),
         Dynamic(solver="joint", high=1.5, step=0.25),
+        Dynamic(solver="leading"),
         Static(),
         Static((0.5, 1.5)),
         EmulatedFineTuning(),
@@ -52,8 +53,8 @@ def test_the_published_grid_has_21_points() -> None:
         ({"kind": "magic"}, "'magic'"),
         ({"kind": "dynamic", "alpha": 1}, "no 'alpha'"),
         ({"kind": "emulated-fine-tuning", "alpha": 1}, "it takes nothing"),
-        ({"kind": "dynamic", "solver": "guess"}, "refined, grid, joint"),
-        ({"kind": "dynamic", "solver": 3}, "refined, grid, joint"),
+        ({"kind": "dynamic", "solver": "guess"}, "refined, grid, joint, leading"),
+        ({"kind": "dynamic", "solver": 3}, "refined, grid, joint, leading"),
         ({"kind": "dynamic", "high": 0.0}, "above low"),
         ({"kind": "dynamic", "low": -1.0}, "from 0 on"),
         ({"kind": "dynamic", "low": 0.5, "solver": "joint"}, "0 where all experts pull"),

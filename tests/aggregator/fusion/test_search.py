@@ -76,6 +76,28 @@ def test_the_joint_search_is_as_good_as_every_combination_of_points(seed: int) -
     assert float(alpha.sum()) <= 2.0 + 1e-6
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_leading_expert_pulls_alone_and_as_far_as_it_went_itself(seed: int) -> None:
+    made = batch(seed, rows=3, size=120, experts=3)
+    alpha = found(made, Dynamic(solver="leading"))
+    for row in range(3):
+        experts = list(made.experts[:, row])
+        fine = Dynamic(solver="leading", step=0.001)
+        _, plain = fuse_row(made.large[row], made.base[row], experts, fine)
+        assert alpha[row].tolist() == pytest.approx(plain, abs=2e-3)
+        assert int((alpha[row] > 0.0).sum()) == 1
+
+
+def test_an_expert_that_says_nothing_takes_no_aim_from_the_leading_one() -> None:
+    made = batch(1, rows=2, size=120)
+    quiet = torch.stack([made.base, made.experts[0]])
+    alone = found(made, Dynamic())[:, 0]
+    led = fuse(made.large, made.base, quiet, Dynamic(solver="leading")).alpha.double()
+    published = fuse(made.large, made.base, quiet, Dynamic()).alpha.double()
+    assert torch.allclose(led[:, 1], alone, atol=1e-4)
+    assert bool((published[:, 1] < alone - 0.01).all())
+
+
 @some_examples
 @given(seeds)
 def test_alpha_keeps_between_its_limits(seed: int) -> None:
