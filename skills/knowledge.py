@@ -83,14 +83,15 @@ class Knowledge:
     def _table(self, experts: tuple[str, ...]) -> Table:
         profiles = [self.profile(name) for name in experts]
         names = sorted({skill for p in profiles for skill in p.skills})
-        estimates = [[p.overall for p in profiles]]
-        estimates += [[p.at(skill) for p in profiles] for skill in names]
-        graded = [[True] * len(profiles)] + [[s in p.skills for p in profiles] for s in names]
-        n = [[e.n for e in row] for row in estimates]
-        return Table(
-            experts,
-            {OVERALL: 0, **{skill: i for i, skill in enumerate(names, start=1)}},
-            np.array([[e.mean for e in row] for row in estimates]),
-            np.array([[e.sd for e in row] for row in estimates]),
-            np.where(graded, n, 0.0),
-        )
+        rows = {OVERALL: 0, **{skill: i for i, skill in enumerate(names, start=1)}}
+        mean, sd, n = (np.empty((len(rows), len(profiles))) for _ in range(3))
+        n[1:] = 0.0
+        # Expert by expert, as there may be half a million estimates and most are there.
+        for column, profile in enumerate(profiles):
+            overall, graded = profile.overall, list(profile.skills.values())
+            mean[:, column], sd[:, column], n[0, column] = overall.mean, overall.sd, overall.n
+            at = [rows[skill] for skill in profile.skills]
+            mean[at, column] = [e.mean for e in graded]
+            sd[at, column] = [e.sd for e in graded]
+            n[at, column] = [e.n for e in graded]
+        return Table(experts, rows, mean, sd, n)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import IntEnum
+from typing import TypeVar
 
 from orchestrator.traces.histogram import COSTS_USD, LATENCIES_MS, percentile
 
@@ -141,12 +142,15 @@ class CallPoint:
     sums: Calls
 
 
-def filled(points: Sequence[Point], since: datetime, until: datetime, step: Step) -> list[Point]:
-    """``points`` with one of zeros for every other period from ``since`` to before ``until``."""
+P = TypeVar("P", Point, CallPoint)
+
+
+def filled(points: Sequence[P], since: datetime, until: datetime, step: Step, zero: P) -> list[P]:
+    """``points`` with ``zero`` for every other period from ``since`` to before ``until``."""
     known = {point.start: point for point in points}
     starts = range(step.floor(since), math.ceil(until.timestamp()), step)
     times = [datetime.fromtimestamp(start, UTC) for start in starts]
-    return [known.get(start) or Point(start, Requests()) for start in times]
+    return [known.get(start) or replace(zero, start=start) for start in times]
 
 
 def _ratio(part: float, of: float) -> float | None:

@@ -9,7 +9,7 @@ import pytest
 
 from coterie.db import Database, utcnow
 from orchestrator.traces.store import TraceStore
-from orchestrator.traces.traffic import Step, filled
+from orchestrator.traces.traffic import Point, Requests, Step, filled
 from orchestrator.traces.traffic_store import TrafficStore
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -88,7 +88,8 @@ async def test_periods_without_requests_are_filled_in(
     traces: TraceStore, traffic: TrafficStore
 ) -> None:
     await traces.save([record("a")])
-    points = filled(await traffic.series(*DAY, Step.HOUR), *DAY, Step.HOUR)
+    known = await traffic.series(*DAY, Step.HOUR)
+    points = filled(known, *DAY, Step.HOUR, Point(DAY[0], Requests()))
     assert [p.sums.requests for p in points] == [0] * 12 + [1] + [0] * 11
 
 

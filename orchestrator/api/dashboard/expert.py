@@ -26,7 +26,7 @@ from orchestrator.api.dashboard.standing import Surroundings, standing
 from orchestrator.consequences import Act, consequences
 from orchestrator.engines.process import last_lines
 from orchestrator.traces.filters import AsExpert, Filters
-from orchestrator.traces.traffic import Step
+from orchestrator.traces.traffic import CallPoint, Calls, Step, filled
 from skills.snapshot import SnapshotInfo
 
 router = APIRouter(prefix="/experts")
@@ -44,7 +44,9 @@ async def page(
     expert, known = await visit.parts.registry.get(name), await around(visit, name)
     calls = sorted(known.calls.get(name, ()), key=lambda c: c.role)
     now = utcnow()
-    points = await visit.parts.traffic.expert_series(name, now - LOOKED_BACK, now, Step.DAY)
+    span = now - LOOKED_BACK, now, Step.DAY
+    known_points = await visit.parts.traffic.expert_series(name, *span)
+    points = filled(known_points, *span, CallPoint(now, Calls(name, "answer")))
     return visit.page(
         "expert.html",
         **_now(expert, known),

@@ -15,7 +15,7 @@ from orchestrator.api.dashboard.guard import Sees, Visit
 from orchestrator.api.dashboard.standing import Surroundings, state_of
 from orchestrator.api.dashboard.traffic_view import RANGES, range_of, traffic_charts
 from orchestrator.jobs.job import JobState
-from orchestrator.traces.traffic import Step, filled
+from orchestrator.traces.traffic import Point, Requests, Step, filled
 
 router = APIRouter()
 
@@ -30,7 +30,8 @@ async def page(visit: Sees, range: str = "day") -> Response:
     looked, now, traffic = range_of(range), utcnow(), visit.parts.traffic
     since = now - looked.span
     total = await traffic.total(since, now, looked.step)
-    points = filled(await traffic.series(since, now, looked.step), since, now, looked.step)
+    known = await traffic.series(since, now, looked.step)
+    points = filled(known, since, now, looked.step, Point(since, Requests()))
     return visit.page(
         "overview.html",
         ranges=RANGES,

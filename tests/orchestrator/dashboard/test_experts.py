@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from dataclasses import dataclass
 from datetime import timedelta
@@ -187,6 +188,9 @@ async def test_an_experts_page_tells_all_of_it(admin: Visitor, service: Any) -> 
     assert "sql" in page
     assert "Latency of a call" in page
     assert "Declared in the server" in page
+    chart = re.search(r'<script type="application/json" id="[^"]*">(.*?)</script>', page)
+    assert chart
+    assert len(json.loads(chart[1])["labels"]) == 31  # days without calls, too
     skills = await admin.get("/experts/good/_skills?text=sq&sort=ahead", piece=True)
     assert ".95" in skills.text
     assert ".20 to .95" in skills.text
