@@ -74,6 +74,7 @@ async def measure(args: argparse.Namespace, home: Path) -> None:
         async with starting as engine:
             found.append({"side": side, **await rounds(args, engine, SIDES[side])})
         args.out.write_text(json.dumps({"settings": asked, "sides": found}, indent=2))
+    print(table(found, [str(rows) for rows in args.batches]))
 
 
 def planned(args: argparse.Namespace, home: Path) -> dict[str, Setting]:
@@ -132,6 +133,37 @@ def figure(taken: list[Taken]) -> dict[str, Any]:
         "memory_mib": median(one.memory_mib for one in taken),
         "all": [asdict(one) for one in taken],
     }
+
+
+def table(found: list[dict[str, Any]], sizes: list[str]) -> str:
+    """Median steps of every arm in ms, and what a fused step is of its parts, a column a batch.
+
+    A side that was measured twice counts as one, with all its rounds.
+    """
+    arms: dict[str, list[list[float]]] = {}
+    for side in found:
+        for arm in side["batches"][sizes[0]]:
+            rows = arms.setdefault(f"{side['side']}: {arm}", [[] for _ in sizes])
+            for row, size in zip(rows, sizes, strict=True):
+                row += [1e3 * one["step_s"] for one in side["batches"][size][arm]["all"]]
+    steps = {name: [median(each) for each in rows] for name, rows in arms.items()}
+    lines = [f"| median step, ms | {' | '.join(f'batch {n}' for n in sizes)} |"]
+    lines += ["|---" * (len(sizes) + 1) + "|"]
+    lines += [_line(name, [f"{ms:.0f}" for ms in row]) for name, row in steps.items()]
+    large, base = steps.get("large: large"), steps.get("base: base")
+    for side in ("fusing-adapter", "fusing-model"):
+        if large and base and (fused := steps.get(f"{side}: fused")):
+            each = list(zip(fused, large, base, steps[f"{side}: loaded"], strict=True))
+            ratios = [f"{f / (one + 2 * b):.2f}" for f, one, b, _ in each]
+            lines.append(_line(f"{side}: fused ÷ (large + 2 × base)", ratios))
+            lines.append(
+                _line(f"{side}: loaded ÷ large", [f"{on / o:.2f}" for _, o, _, on in each])
+            )
+    return "\n".join(lines)
+
+
+def _line(name: str, cells: list[str]) -> str:
+    return f"| {name} | {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":
