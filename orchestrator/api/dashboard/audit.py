@@ -66,8 +66,13 @@ async def show(
     before: Annotated[int | None, Query(ge=1)] = None,
 ) -> Response:
     """Changes, the newest first."""
-    texts = (text.strip() or None for text in (who, action, target))
-    filters = ChangeFilters(*texts, since=_time("since", since), until=_time("until", until))
+    filters = ChangeFilters(
+        caller=who.strip() or None,
+        action=action.strip() or None,
+        target=target.strip() or None,
+        since=_time("since", since),
+        until=_time("until", until),
+    )
     found = await visit.parts.audit.page(PAGE + 1, before, filters)
     lines = [ChangeLine.of(change) for change in found[:PAGE]]
     given = {"who": who, "action": action, "target": target, "since": since, "until": until}
