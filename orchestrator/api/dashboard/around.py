@@ -14,6 +14,7 @@ from orchestrator.api.dashboard.last_health import LastHealth
 from orchestrator.api.dashboard.standing import Surroundings
 from orchestrator.scheduling.work import Depth, WorkerState
 from orchestrator.traces.traffic import Calls, Step
+from skills.knowledge import Knowledge
 
 LOOKED_BACK = timedelta(days=30)
 """The time that calls, costs and latencies of experts are of."""
@@ -36,6 +37,16 @@ async def around(visit: Visit, expert: str | None = None) -> Surroundings:
         parts.draining.names,
         {name: parts.roster.gate(name).inside for name in experts},
         await (calls_of(visit, expert) if expert else all_calls_of(visit).now()),
+    )
+
+
+def skills_of(visit: Visit) -> tuple[Knowledge, tuple[str, ...], tuple[str, ...]]:
+    """What is known, the taxonomy's skills and the enabled experts, as the heat map wants them."""
+    parts = visit.parts
+    return (
+        parts.roster.snapshot.knowledge,
+        tuple(s.name for s in parts.taxonomy),
+        tuple(sorted(e.name for e in parts.roster.enabled)),
     )
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 from orchestrator.api import records as service
 from orchestrator.api.chat import UnknownRoute
 from orchestrator.api.dashboard.answers_view import answers_view
+from orchestrator.api.dashboard.around import skills_of
 from orchestrator.api.dashboard.guard import Chats, Manages, Sees, Visit
 from orchestrator.api.dashboard.heat import sums_of
 from orchestrator.api.dashboard.route_view import Record, route_view
@@ -102,13 +103,7 @@ async def page(visit: Sees, asked: Wanted, cursor: Cursor | None = None) -> Resp
 @router.get("/requests/skills")
 async def skills(visit: Sees, skill: str = "") -> Response:
     """Skills whose names hold what is written so far."""
-    roster = visit.parts.roster
-    known = await asyncio.to_thread(
-        sums_of,
-        roster.snapshot.knowledge,
-        [s.name for s in visit.parts.taxonomy],
-        tuple(e.name for e in roster.enabled),
-    )
+    known = await asyncio.to_thread(sums_of, *skills_of(visit))
     fitting = (name for name in known.names if skill.casefold() in name.casefold())
     return visit.page("options_piece.html", options=islice(fitting, SUGGESTED))
 

@@ -12,9 +12,9 @@ from coterie.errors import RequestError
 from coterie.types import OVERALL
 from evals.tasks import TASKS
 from orchestrator.api import skills as service
+from orchestrator.api.dashboard.around import skills_of
 from orchestrator.api.dashboard.guard import Manages, Sees, Visit
 from orchestrator.api.dashboard.heat import Heat, Order, Wanted, heat, lacks
-from skills.knowledge import Knowledge
 
 router = APIRouter()
 
@@ -36,6 +36,7 @@ async def page(
     column: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
     """The heat map, and all that is kept about skills."""
+    known, _, experts = skills_of(visit)
     shown = await _heat(visit, Wanted(q, expert, order, row, column))
     lacking = (await _heat(visit, Wanted(order=Order.LACKING))).rows[:LACKING]
     return visit.page(
@@ -43,9 +44,9 @@ async def page(
         heat=shown,
         lacking=[r for r in lacking if r.lacking],
         tasks=sorted(TASKS),
-        snapshot=_knowledge(visit).name,
+        snapshot=known.name,
         state=visit.parts.profiling.state,
-        unprofiled=lacks(_knowledge(visit), _experts(visit)),
+        unprofiled=lacks(known, experts),
         **await _merges(visit),
         **await _snapshots(visit),
     )
@@ -62,7 +63,8 @@ async def profile(
     skill: Annotated[str, Form()] = "",
 ) -> Response:
     """Grades the experts that lack answers (on ``skill``, where one is named)."""
-    experts = lacks(_knowledge(visit), _experts(visit), skill or OVERALL)
+    known, _, enabled = skills_of(visit)
+    experts = lacks(known, enabled, skill or OVERALL)
     if not experts:
         raise RequestError(
             "every enabled expert has answers enough: profile single ones from their own pages"
@@ -142,16 +144,7 @@ async def _snapshots(visit: Visit) -> dict[str, Any]:
 # --- what is known ------------------------------------------------------------------------------
 
 
-def _knowledge(visit: Visit) -> Knowledge:
-    return visit.parts.roster.snapshot.knowledge
-
-
-def _experts(visit: Visit) -> tuple[str, ...]:
-    return tuple(sorted(e.name for e in visit.parts.roster.enabled))
-
-
 async def _heat(visit: Visit, wanted: Wanted) -> Heat:
     """The first of a snapshot takes half a second where there is much, which no request waits
     for."""
-    taxonomy = [s.name for s in visit.parts.taxonomy]
-    return await asyncio.to_thread(heat, _knowledge(visit), taxonomy, _experts(visit), wanted)
+    return await asyncio.to_thread(heat, *skills_of(visit), wanted)

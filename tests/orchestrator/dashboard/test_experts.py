@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from coterie.db import utcnow
@@ -17,6 +15,7 @@ from coterie.types import Estimate, Expert, ExpertKind, ExpertSource, Profile
 from orchestrator.keys.key import ApiKey, Role
 from skills.knowledge import Knowledge
 from skills.snapshot import SnapshotInfo, pack
+from tests.orchestrator.dashboard.visitor import Visitor
 
 ENTRY = {
     "name": "new",
@@ -27,41 +26,14 @@ ENTRY = {
 }
 
 
-@dataclass
-class Visitor:
-    """A browser of somebody who is logged in, without the browser."""
-
-    http: httpx.AsyncClient
-    token: str
-    parts: Any
-
-    async def get(self, path: str, *, piece: bool = False) -> httpx.Response:
-        headers = {"HX-Request": "true"} if piece else {}
-        return await self.http.get(f"/dashboard{path}", headers=headers)
-
-    async def post(self, path: str, **fields: str) -> httpx.Response:
-        headers = {"X-CSRF-Token": self.token, "HX-Request": "true"}
-        return await self.http.post(f"/dashboard{path}", data=fields, headers=headers)
-
-    async def text(self, path: str) -> str:
-        found = await self.get(path)
-        assert found.status_code == 200, found.text
-        return found.text
-
-
 @pytest.fixture
 async def admin(service: Any) -> Visitor:
-    key = service.parts.access.admin_key
-    await service.http.post("/dashboard/login", data={"key": key})
-    page = (await service.http.get("/dashboard/experts")).text
-    token = re.search(r'"X-CSRF-Token": "([0-9a-f]{64})"', page)
-    assert token
-    return Visitor(service.http, token[1], service.parts)
+    return await Visitor.enter(service)
 
 
 async def test_the_table_says_how_each_expert_stands(admin: Visitor, service: Any) -> None:
     await service.chat(model="good")
-    page = await admin.text("/experts")
+    page = await admin.see("/experts")
     assert 'href="/dashboard/experts/good"' in page
     assert "declared" in page
     assert "at 127.0.0.1:9" in page
@@ -88,25 +60,25 @@ async def test_it_is_filtered_and_sorted(admin: Visitor, query: str, names: list
 
 async def test_many_are_shown_a_page_at_a_time(admin: Visitor) -> None:
     await admin.parts.registry.put([server(i) for i in range(120)])
-    page = await admin.text("/experts?text=server&page=3")
+    page = await admin.see("/experts?text=server&page=3")
     assert page.count('id="expert-server-') == 20
     assert "Page 3 of 3" in page
 
 
 async def test_an_expert_is_added_changed_and_removed(admin: Visitor) -> None:
-    added = await admin.post("/experts/_new?kind=openai", **ENTRY, tags="fast, small")
+    added = await admin.post("/experts/_new?kind=openai", ENTRY | {"tags": "fast, small"})
     assert added.headers["hx-redirect"] == "/dashboard/experts/new"
-    form = await admin.text("/experts/new/edit")
+    form = await admin.see("/experts/new/edit")
     assert 'value="fast, small"' in form
     changed = {**ENTRY, "description": "better", "prompt_price": "0.5"}
-    assert (await admin.post("/experts/new/edit", **changed)).status_code == 204
+    assert (await admin.post("/experts/new/edit", changed)).status_code == 204
     found = await admin.parts.registry.get("new")
     assert (found.description, found.prompt_price, found.tags) == ("better", 0.5, ())
     assert found.recruit
     named = {name: value for name, value in ENTRY.items() if name != "recruit"}
-    await admin.post("/experts/new/edit", **named)
+    await admin.post("/experts/new/edit", named)
     assert not (await admin.parts.registry.get("new")).recruit
-    assert not re.search(r'name="recruit" checked', await admin.text("/experts/new/edit"))
+    assert not re.search(r'name="recruit" checked', await admin.see("/experts/new/edit"))
     assert (await admin.post("/experts/new/remove")).headers["hx-redirect"] == "/dashboard/experts"
     actions = [c.action for c in await admin.parts.audit.page()]
     assert actions == ["expert.remove", "expert.replace", "expert.replace", "expert.add"]
@@ -127,7 +99,7 @@ async def test_an_expert_is_added_changed_and_removed(admin: Visitor) -> None:
 async def test_a_form_that_is_wrong_says_where(
     admin: Visitor, fields: dict[str, str], told: str
 ) -> None:
-    refused = await admin.post("/experts/_new?kind=openai", **{**ENTRY, **fields})
+    refused = await admin.post("/experts/_new?kind=openai", {**ENTRY, **fields})
     assert refused.status_code == 422
     assert told in refused.text.replace("&#39;", "'")
     assert "new" not in {e.name for e in await admin.parts.registry.list()}
@@ -135,18 +107,18 @@ async def test_a_form_that_is_wrong_says_where(
 
 async def test_what_does_not_answer_is_added_only_untried(admin: Visitor, service: Any) -> None:
     service.fleet.unreachable.add("new")
-    refused = await admin.post("/experts/_new?kind=openai", **ENTRY, verify="on")
+    refused = await admin.post("/experts/_new?kind=openai", ENTRY | {"verify": "on"})
     assert "connection refused" in refused.text
-    tested = await admin.post("/experts/_probe?kind=openai", **ENTRY)
+    tested = await admin.post("/experts/_probe?kind=openai", ENTRY)
     assert "No connection: connection refused" in tested.text
-    assert (await admin.post("/experts/_new?kind=openai", **ENTRY)).status_code == 204
+    assert (await admin.post("/experts/_new?kind=openai", ENTRY)).status_code == 204
 
 
 async def test_a_declared_expert_is_switched_and_not_changed(admin: Visitor) -> None:
     assert (await admin.get("/experts/good/edit")).status_code == 400
-    assert (await admin.post("/experts/good/edit", **ENTRY)).status_code == 400
+    assert (await admin.post("/experts/good/edit", ENTRY)).status_code == 400
     assert (await admin.post("/experts/good/remove")).status_code == 400
-    page = await admin.text("/experts/good")
+    page = await admin.see("/experts/good")
     assert 'id="act-edit"' not in page
     assert 'id="act-remove"' not in page
     for act in ("disable", "enable", "drain"):
@@ -156,25 +128,25 @@ async def test_a_declared_expert_is_switched_and_not_changed(admin: Visitor) -> 
 
 
 async def test_a_file_is_looked_at_before_it_is_applied(admin: Visitor) -> None:
-    exported = await admin.text("/experts/_export")
+    exported = await admin.see("/experts/_export")
     text = exported + "- {name: more, kind: openai, model: m, endpoint: 'http://h:1'}\n"
-    looked = await admin.post("/experts/_preview", text=text)
+    looked = await admin.post("/experts/_preview", {"text": text})
     assert "Added: 1" in looked.text
     assert "Left as it is: 2" in looked.text
     assert "more" not in {e.name for e in await admin.parts.registry.list()}
     digest = re.search(r'name="digest" value="(\w+)"', looked.text)
     assert digest
-    stale = await admin.post("/experts/_import", text=text, digest="other")
+    stale = await admin.post("/experts/_import", {"text": text, "digest": "other"})
     assert "has changed meanwhile" in stale.text
-    done = await admin.post("/experts/_import", text=text, digest=digest[1])
+    done = await admin.post("/experts/_import", {"text": text, "digest": digest[1]})
     assert done.headers["hx-redirect"] == "/dashboard/experts"
     assert (await admin.parts.registry.get("more")).source is ExpertSource.MANAGED
-    again = await admin.post("/experts/_preview", text=text)
+    again = await admin.post("/experts/_preview", {"text": text})
     assert "Nothing would change" in again.text
 
 
 async def test_a_file_that_is_wrong_changes_nothing(admin: Visitor) -> None:
-    found = await admin.post("/experts/_preview", text="experts: [{name: a, kind: vllm}]")
+    found = await admin.post("/experts/_preview", {"text": "experts: [{name: a, kind: vllm}]"})
     assert found.status_code == 400
     assert "needs &#39;model&#39;" in found.text
 
@@ -183,7 +155,7 @@ async def test_an_experts_page_tells_all_of_it(admin: Visitor, service: Any) -> 
     await service.chat(model="good")
     await service.chat()
     await settled(service)
-    page = await admin.text("/experts/good")
+    page = await admin.see("/experts/good")
     assert "forty two it is" in page
     assert "sql" in page
     assert "Latency of a call" in page
@@ -219,7 +191,7 @@ async def test_secrets_are_not_shown(admin: Visitor) -> None:
         enabled=False,
     )
     await admin.parts.registry.put([engine])
-    page = await admin.text("/experts/engine")
+    page = await admin.see("/experts/engine")
     assert "told" not in page
     assert "max-num-batched-tokens: 5" in page
 
@@ -229,23 +201,22 @@ async def test_an_unknown_expert_is_told(admin: Visitor) -> None:
     assert (await admin.get("/experts/_nothing")).status_code == 404
 
 
-async def test_a_viewer_sees_and_changes_nothing(admin: Visitor, service: Any) -> None:
+async def test_a_viewer_sees_and_changes_nothing(service: Any) -> None:
     _, secret = await service.parts.keys.create(ApiKey("", "looks on", Role.VIEWER, "", utcnow()))
-    await service.http.post("/dashboard/login", data={"key": secret})
-    page = await admin.text("/experts")
+    viewer = await Visitor.enter(service, secret)
+    page = await viewer.see("/experts")
     assert "/_new" not in page
     assert 'id="disable-' not in page
-    one = await admin.text("/experts/good")
+    one = await viewer.see("/experts/good")
     assert 'id="act-' not in one
-    admin.token = re.search(r'"X-CSRF-Token": "([0-9a-f]{64})"', one)[1]  # type: ignore[index]
     for path in ("/experts/good/disable", "/experts/_new?kind=openai", "/experts/_preview"):
-        assert (await admin.post(path)).status_code == 403
+        assert (await viewer.post(path)).status_code == 403
     for path in ("/experts/_new", "/experts/_export", "/experts/_import", "/experts/good/_log"):
-        assert (await admin.get(path)).status_code == 403
+        assert (await viewer.get(path)).status_code == 403
 
 
 async def test_a_fresh_overview_says_what_to_do_next(admin: Visitor) -> None:
-    page = await admin.text("")
+    page = await admin.see("")
     assert "What to do next" in page
     assert "No requests in this day" in page
 
@@ -255,7 +226,7 @@ async def test_the_overview_tells_traffic(admin: Visitor, service: Any) -> None:
         await service.chat()
     await settled(service)
     for looked in ("hour", "day", "week", "month", "nonsense"):
-        page = await admin.text(f"?range={looked}")
+        page = await admin.see(f"?range={looked}")
         assert "Requests a" in page
         assert "<dd>3</dd>" in page.replace("\n", "")
     assert "What to do next" not in page
