@@ -64,17 +64,31 @@ def options() -> argparse.ArgumentParser:
 
 
 async def measure(args: argparse.Namespace, home: Path) -> None:
-    """Writes every side's figures as they come.  One engine is up at a time: memory is short."""
+    """Writes every side's figures as they come, and goes on where a run was cut off.
+
+    One engine is up at a time: memory is short.
+    """
     asked = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
-    found: list[dict[str, Any]] = []
+    found = measured_before(args.out, asked)
     settings = planned(args, home)
-    for number, side in enumerate(args.sides):
+    for number, side in enumerate(args.sides[len(found) :]):
         one = settings[side]
         starting = running(home / f"{number}", one.model, one.arguments, one.adapters)
         async with starting as engine:
             found.append({"side": side, **await rounds(args, engine, SIDES[side])})
         args.out.write_text(json.dumps({"settings": asked, "sides": found}, indent=2))
     print(table(found, [str(rows) for rows in args.batches]))
+
+
+def measured_before(out: Path, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """The sides that a run with the same settings has finished."""
+    kept = json.loads(out.read_text()) if out.exists() else {}
+    if not kept:
+        return []
+    if kept["settings"] != asked:
+        raise SystemExit(f"{out} is of a run with other settings: give another file")
+    sides: list[dict[str, Any]] = kept["sides"]
+    return sides
 
 
 def planned(args: argparse.Namespace, home: Path) -> dict[str, Setting]:
@@ -86,19 +100,25 @@ def planned(args: argparse.Namespace, home: Path) -> dict[str, Setting]:
     adapter = write_adapter(home / "adapter", args.small, rank=args.rank)
     twin = home / "twin"  # the same weights by another name are loaded once more
     twin.symlink_to(args.small.resolve(), target_is_directory=True)
-    adapted = {"model": str(args.small), "adapter": adapter}
+    base = {"model": str(args.small), "dtype": args.dtype}
     return {
         "large": Setting(args.large, plain),
         "base": Setting(args.small, plain),
         "adapted": Setting(args.small, plain, {"expert": adapter}),
-        "fusing-adapter": Setting(args.large, plain | fusing(args, adapted)),
-        "fusing-model": Setting(args.large, plain | fusing(args, {"model": str(twin)})),
+        "fusing-adapter": Setting(
+            args.large, plain | fusing(args, base, base | {"adapter": adapter})
+        ),
+        "fusing-model": Setting(
+            args.large, plain | fusing(args, base, base | {"model": str(twin)})
+        ),
     }
 
 
-def fusing(args: argparse.Namespace, expert: Mapping[str, str]) -> dict[str, Any]:
+def fusing(
+    args: argparse.Namespace, base: Mapping[str, str], expert: Mapping[str, str]
+) -> dict[str, Any]:
     """An engine's arguments that make it fuse."""
-    small = {"base": {"model": str(args.small)}, "expert": expert}
+    small = {"base": base, "expert": expert}
     recipe = {"base": "base", "experts": ["expert"], "mode": args.mode}
     return {
         "additional_config": {"fusion": {"small": small, "fusions": {"fused": recipe}}},
