@@ -49,10 +49,8 @@ def server(folder: str, upstream_port: int, experts: Sequence[str]) -> Iterator[
 
 
 @contextmanager
-def process(
-    command: list[str], ready: str, environ: dict[str, str] | None = None
-) -> Iterator[None]:
-    """Runs the command while the context lasts, which begins when ``ready`` answers."""
+def process(command: list[str], ready: str, environ: dict[str, str] | None = None) -> Iterator[int]:
+    """Runs the command while the context lasts, which begins when ``ready`` answers; its id."""
     child = subprocess.Popen(command, env=environ)
     try:
         deadline = time.monotonic() + 120
@@ -60,7 +58,7 @@ def process(
             if child.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command} did not start")
             time.sleep(0.1)
-        yield
+        yield child.pid
     finally:
         child.terminate()
         child.wait(timeout=30)

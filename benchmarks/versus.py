@@ -22,7 +22,7 @@ from orchestrator.replay.material import Material, study
 from orchestrator.replay.session import run
 from orchestrator.routing import Policy, load_router
 from orchestrator.settings import Settings
-from skills.encoder import SentenceEncoder
+from skills.encoder import load_encoder
 from skills.infer import EmbeddingInference
 from skills.taxonomy import DEFAULT_TAXONOMY
 
@@ -58,7 +58,9 @@ def read(benchmark: str, experts: str | None) -> Material:
     folder = Path(os.environ["COTERIE_RECORDED"])
     names = experts.split(",") if experts else None
     name = settings.embedding_model
-    encoder = KeptEncoder(SentenceEncoder(name), name, settings.cache_dir / "embeddings")
+    encoder = KeptEncoder(
+        load_encoder(name, settings.cache_dir), name, settings.cache_dir / "embeddings"
+    )
     recording = load_recording(folder, benchmark=benchmark, experts=names)
     return study(recording, EmbeddingInference(DEFAULT_TAXONOMY, encoder))
 

@@ -56,7 +56,7 @@ from orchestrator.workers.embedded import EmbeddedWorker
 from orchestrator.workers.parts import shared_queue
 from skills.answer_store import AnswerStore
 from skills.archive import Archive
-from skills.encoder import Encoder, SentenceEncoder
+from skills.encoder import Encoder, load_encoder
 from skills.expert_store import ExpertStore
 from skills.experts import Registry
 from skills.infer import EmbeddingInference, KeywordInference, SkillInference
@@ -94,7 +94,7 @@ async def build(
         engines = all_up(fleet) if fleet else await open_engines(settings, stack)
         roster = Roster(engines.fleet)
         by_meaning = EmbeddingInference(
-            taxonomy, encoder or SentenceEncoder(settings.embedding_model)
+            taxonomy, encoder or load_encoder(settings.embedding_model, settings.cache_dir)
         )
         # Whoever brings an inference of his own brings no encoder.
         embed = by_meaning.embed if inference is None else None

@@ -9,13 +9,17 @@
 failed, recruits more while they disagree, and otherwise lets the vote stand or calls for a
 synthesis; where nobody can write one, the best vote stands after all.  Nothing is checkpointed: the
 token path never waits for a database.
+
+Steps and edges are written down once, in ``STEPS`` and ``AFTER``.  Most questions go straight
+through: their steps run one after the other, since a graph engine costs more than they do.  At the
+first step that would come a second time LangGraph takes over.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial, wraps
 from typing import Any, TypedDict, cast
@@ -95,6 +99,7 @@ class State(TypedDict, total=False):
     aggregation: Aggregation
     streamed: bool  # the answer's tokens have gone out already
     steps_ms: dict[str, float]
+    at: str  # where LangGraph takes over
 
 
 Context = Runtime[Services]
@@ -233,6 +238,19 @@ def after_judge(state: State) -> str:
     return "synthesize" if state["writes"] else "answer"
 
 
+STEPS: Mapping[str, Node] = {
+    node.__name__: node for node in (infer, route, ask, judge, synthesize, answer)
+}
+AFTER: Mapping[str, str | Callable[[State], str]] = {
+    "infer": "route",
+    "route": "ask",
+    "ask": "judge",
+    "judge": after_judge,
+    "synthesize": "answer",
+    "answer": END,
+}
+
+
 # --- what the nodes share -----------------------------------------------------------------------
 
 
@@ -292,12 +310,26 @@ def _may_stream(state: State) -> bool:
 # --- the graph ----------------------------------------------------------------------------------
 
 
-class Coterie:
-    """The compiled graph."""
+async def straight(inquiry: Inquiry, services: Services) -> tuple[State, str]:
+    """Takes the steps as they follow, none of them twice: what came of it, and which is next."""
+    state, at = State(inquiry=inquiry), "infer"
+    runtime = Runtime(context=services)
+    taken = set()
+    while at != END and at not in taken:
+        state.update(await STEPS[at](state, runtime))
+        taken.add(at)
+        after = AFTER[at]
+        at = after if isinstance(after, str) else after(state)
+    return state, at
 
-    def __init__(self, services: Services) -> None:
+
+class Coterie:
+    """Runs the steps; ``engine_only`` leaves all of them to LangGraph."""
+
+    def __init__(self, services: Services, *, engine_only: bool = False) -> None:
         self.services = services
         self._graph = _compile()
+        self._engine_only = engine_only
 
     @property
     def _config(self) -> dict[str, Any]:
@@ -323,8 +355,13 @@ class Coterie:
             emit(event)
 
         services = replace(self.services, emit=tell)
-        state = await self._graph.ainvoke({"inquiry": inquiry}, self._config, context=services)
-        return _outcome(cast("State", state), tuple(calls))
+        state, at = State(inquiry=inquiry), "infer"
+        if not self._engine_only:
+            state, at = await straight(inquiry, services)
+        if at != END:
+            found = await self._graph.ainvoke({**state, "at": at}, self._config, context=services)
+            state = cast("State", found)
+        return _outcome(state, tuple(calls))
 
     def stream(self, inquiry: Inquiry) -> Feed:
         """The same as events, which end with Finished.  Closing it stops the asking."""
@@ -333,15 +370,14 @@ class Coterie:
 
 def _compile() -> Any:
     graph = StateGraph(State, context_schema=Services)
-    for node in (infer, route, ask, judge, synthesize, answer):
-        graph.add_node(node.__name__, cast("Any", node))
-    graph.add_edge(START, "infer")
-    graph.add_edge("infer", "route")
-    graph.add_edge("route", "ask")
-    graph.add_edge("ask", "judge")
-    graph.add_conditional_edges("judge", after_judge, ["ask", "synthesize", "answer"])
-    graph.add_edge("synthesize", "answer")
-    graph.add_edge("answer", END)
+    for name, node in STEPS.items():
+        graph.add_node(name, cast("Any", node))
+    graph.add_conditional_edges(START, lambda state: state["at"], [*STEPS])
+    for name, after in AFTER.items():
+        if isinstance(after, str):
+            graph.add_edge(name, after)
+        else:
+            graph.add_conditional_edges(name, after, [*STEPS])
     return graph.compile()
 
 

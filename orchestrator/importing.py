@@ -28,7 +28,7 @@ from orchestrator.recordings import load_recordings
 from orchestrator.replay.teaching import Teacher
 from orchestrator.settings import Settings
 from skills.answer_store import AnswerStore
-from skills.encoder import Encoder, SentenceEncoder
+from skills.encoder import Encoder, load_encoder
 from skills.expert_store import ExpertStore
 from skills.experts import Registry
 from skills.infer import EmbeddingInference
@@ -141,7 +141,7 @@ class _Import:
 def _reader(settings: Settings, answers: AnswerStore, encoder: Encoder | None) -> QuestionReader:
     """Skills come from embeddings, whatever the service infers them by: no expert is asked."""
     taxonomy = _taxonomy(settings)
-    encoder = encoder or SentenceEncoder(settings.embedding_model)
+    encoder = encoder or load_encoder(settings.embedding_model, settings.cache_dir)
     return question_reader(settings, EmbeddingInference(taxonomy, encoder), answers, taxonomy)
 
 

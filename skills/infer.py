@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ from skills.synonyms import Synonyms, bare
 from skills.taxonomy import GENERAL, by_name
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +105,11 @@ class EmbeddingInference:
         self.taxonomy = by_name(taxonomy)
         self.matching = matching or Matching()
         self._encoder = encoder
+        self._instant = getattr(encoder, "instant", False)
         self._nearest = nearest
         self._cache: OrderedDict[str, Inferred] = OrderedDict()
         self._cache_size = cache_size
+        self._columns = _columns(self.taxonomy.values())
         self._texts: NDArray[np.float32] | None = None
         self._lock = asyncio.Lock()
 
@@ -115,8 +118,7 @@ class EmbeddingInference:
         if text in self._cache:
             self._cache.move_to_end(text)
             return self._cache[text]
-        async with self._lock:  # one encoding at a time: the encoder is not thread-safe
-            [found] = await asyncio.to_thread(self.infer_all, [text])
+        [found] = await self._encoding(self.infer_all, [text])
         self._cache[text] = found
         if len(self._cache) > self._cache_size:
             self._cache.popitem(last=False)
@@ -124,13 +126,18 @@ class EmbeddingInference:
 
     async def infer_many(self, questions: Sequence[Question]) -> list[Inferred]:
         """What :meth:`infer` says of each, in one batch that leaves the cache alone."""
-        async with self._lock:
-            return await asyncio.to_thread(self.infer_all, [q.text for q in questions])
+        return await self._encoding(self.infer_all, [q.text for q in questions])
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors of ``texts``, (texts, d), off the event loop."""
-        async with self._lock:
-            return await asyncio.to_thread(self._encoder.encode, texts)
+        return await self._encoding(self._encoder.encode, texts)
+
+    async def _encoding(self, work: Callable[[Sequence[str]], T], texts: Sequence[str]) -> T:
+        """``work`` on ``texts``, off the event loop unless that takes longer than the work."""
+        if self._instant and self._texts is not None and len(texts) == 1:
+            return work(texts)
+        async with self._lock:  # one encoding at a time: an encoder need not be thread-safe
+            return await asyncio.to_thread(work, texts)
 
     def infer_all(self, texts: Sequence[str]) -> list[Inferred]:
         """Every text's skills and vector, in one batch.  Blocks."""
@@ -143,8 +150,7 @@ class EmbeddingInference:
 
     async def similarities(self, texts: Sequence[str]) -> list[dict[str, float]]:
         """The cosine of each text to every skill of the taxonomy."""
-        async with self._lock:
-            return await asyncio.to_thread(self.cosines, texts)
+        return await self._encoding(self.cosines, texts)
 
     def cosines(self, texts: Sequence[str]) -> list[dict[str, float]]:
         """The same.  Blocks, and not while another thread encodes."""
@@ -152,19 +158,29 @@ class EmbeddingInference:
 
     def _similarities(self, vectors: NDArray[np.float32]) -> list[dict[str, float]]:
         if self._texts is None:
-            texts = [t for s in self.taxonomy.values() for t in (s.description, *s.examples)]
-            self._texts = self._encoder.encode(texts)
-        cosines = vectors @ self._texts.T
-        columns: dict[str, NDArray[np.float32]] = {}
-        start = 0
-        for skill in self.taxonomy.values():
-            stop = start + 1 + len(skill.examples)
-            columns[skill.name] = np.sort(cosines[:, start:stop])[:, -self._nearest :].mean(axis=1)
-            start = stop
-        return [
-            {name: float(column[row]) for name, column in columns.items()}
-            for row in range(len(vectors))
-        ]
+            self._texts = self._encoder.encode([t for s in self.taxonomy.values() for t in _of(s)])
+        # Columns are texts; one more, far from everything, fills up skills that have fewer.
+        cosines = np.pad(vectors @ self._texts.T, ((0, 0), (0, 1)), constant_values=-np.inf)
+        near = np.sort(cosines[:, self._columns], axis=2)[:, :, -self._nearest :]
+        there = np.isfinite(near)
+        means = np.where(there, near, 0).sum(axis=2) / there.sum(axis=2)
+        return [dict(zip(self.taxonomy, row, strict=True)) for row in means.tolist()]
+
+
+def _of(skill: Skill) -> tuple[str, ...]:
+    """The texts a question is compared to."""
+    return (skill.description, *skill.examples)
+
+
+def _columns(skills: Iterable[Skill]) -> NDArray[np.intp]:
+    """Which texts are each skill's, (skills, the most that one has); the rest is one past the
+    end."""
+    sizes = [len(_of(skill)) for skill in skills]
+    starts = np.cumsum([0, *sizes])
+    found = np.full((len(sizes), max(sizes, default=1)), starts[-1])
+    for row, (start, size) in enumerate(zip(starts, sizes, strict=False)):
+        found[row, :size] = np.arange(start, start + size)
+    return found
 
 
 class KeywordInference:

@@ -89,7 +89,8 @@ class Story:
 
     def left(self) -> None:
         """Ends without an answer, if it has not ended before."""
-        self._fail(LEFT)
+        if self._ended is None:
+            self._fail(LEFT)
 
     @property
     def _route(self) -> Route | None:

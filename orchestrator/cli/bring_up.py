@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import yaml
 from coterie.errors import CoterieError
 from orchestrator.background import Background
 from orchestrator.cli import show
+from orchestrator.cli.show import Record
 from orchestrator.client import Client
 from orchestrator.settings import Settings
 
@@ -36,8 +38,7 @@ def bring_up(settings: Settings, *, task: str, limit: int | None, questions: Pat
         ensure_server(background, client, settings)
         client = Client.of(settings)  # its keys exist now
         profile_the_unprofiled(client, task, limit)
-        for question in asked:
-            ask(client, question)
+        ask(client, asked)
     took = time.monotonic() - started
     show.console.print(f"up in {took:.0f} s: {settings.url} (stop it with `coterie down`)")
 
@@ -151,20 +152,33 @@ def read_questions(path: Path) -> list[dict[str, str]]:
         ) from error
 
 
-def ask(client: Client, question: dict[str, str]) -> None:
-    """Asks one question through the endpoint, and shows the answer and its why."""
-    body = {
-        "model": "coterie",
-        "messages": [{"role": "user", "content": question["question"]}],
-        "temperature": 0,
-    }
-    answer, headers = client.chat(body)
-    record = client.get(f"/v1/routes/{headers['x-request-id']}")
-    text = answer["choices"][0]["message"]["content"]
+def ask(client: Client, questions: Sequence[Mapping[str, str]]) -> None:
+    """Asks the questions through the endpoint, all at once, and shows the answers and their why."""
+    with ThreadPoolExecutor(max(1, len(questions))) as pool:
+        for question, told in zip(questions, pool.map(_asking(client), questions), strict=True):
+            _tell(question, *told)
+
+
+def _asking(client: Client) -> Callable[[Mapping[str, str]], tuple[Record, Record]]:
+    """Gives the answer to a question, and its why-record."""
+
+    def asked(question: Mapping[str, str]) -> tuple[Record, Record]:
+        body = {
+            "model": "coterie",
+            "messages": [{"role": "user", "content": question["question"]}],
+            "temperature": 0,
+        }
+        answer, headers = client.chat(body)
+        return answer, client.get(f"/v1/routes/{headers['x-request-id']}")
+
+    return asked
+
+
+def _tell(question: Mapping[str, str], answer: Record, record: Record) -> None:
     show.console.rule(question["skill"], align="left")
     for label, value in (
         ("question", question["question"]),
-        ("answer", text),
+        ("answer", answer["choices"][0]["message"]["content"]),
         ("asked", ", ".join(a["expert"] for a in record["answers"])),
         ("because", record["reason"]),
     ):

@@ -169,7 +169,7 @@ def _material(
     from orchestrator.replay.embeddings import KeptEncoder
     from orchestrator.replay.keywords import load_keywords
     from orchestrator.replay.material import study
-    from skills.encoder import SentenceEncoder
+    from skills.encoder import load_encoder
     from skills.infer import EmbeddingInference
     from skills.taxonomy import DEFAULT_TAXONOMY
 
@@ -177,7 +177,7 @@ def _material(
     said = load_keywords(keywords) if keywords else None
     recording = load_recording(folder, benchmark=benchmark, experts=experts)
     encoder = KeptEncoder(
-        SentenceEncoder(settings.embedding_model),
+        load_encoder(settings.embedding_model, settings.cache_dir),
         settings.embedding_model,
         cache,
         lambda done, total: tell(f"{done} of {total} texts embedded"),

@@ -240,7 +240,7 @@ async def running(
         await serving
 
 
-@dataclass(frozen=True)
+@dataclass
 class Kit:
     """What tests of the service build with."""
 
@@ -251,6 +251,7 @@ class Kit:
     profile: Callable[[str, float], Profile] = make_profile
     roster: Callable[..., Roster] = make_roster
     running: Callable[..., Any] = running
+    engine_only: bool = False
 
     @staticmethod
     def inquiry(text: str = "How many?", **fields: object) -> Inquiry:
@@ -268,6 +269,12 @@ class Kit:
 @pytest.fixture
 def kit() -> Kit:
     return Kit()
+
+
+@pytest.fixture(params=[False, True], ids=["straight", "langgraph"])
+def both_ways(kit: Kit, request: pytest.FixtureRequest) -> None:
+    """Everything holds whether or not LangGraph takes the steps."""
+    kit.engine_only = request.param
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from orchestrator.inquiry import Call, Delta, Waiting
 from orchestrator.routing import Policy
 from orchestrator.why import outcome_record
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 PROSE = "Autumn leaves are falling down and nobody is here to see it but the old grey cat. " * 2
 WRITTEN = "One answer, made of three."
 CHOICE = "Which is it?\nA. red\nB. green\nC. blue"
@@ -30,7 +32,8 @@ AS_JSON = Sampling(extra={"response_format": FORMAT})
 
 
 def coterie(kit: Any, roster: Any, policy: Policy | None = None, **more: Any) -> Coterie:
-    return Coterie(Services(kit.inference(), roster, policy or Policy(), **more))
+    services = Services(kit.inference(), roster, policy or Policy(), **more)
+    return Coterie(services, engine_only=kit.engine_only)
 
 
 def panel(kit: Any, said: Any = PROSE, *writers: Any) -> list[Any]:

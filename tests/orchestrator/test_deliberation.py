@@ -24,6 +24,7 @@ from orchestrator.deliberation import (
     deliberate,
 )
 from orchestrator.graph import Coterie, Services, decide, query_of
+from orchestrator.inquiry import Inquiry
 from orchestrator.routing import Policy
 
 PROSE = "Autumn leaves are falling down and nobody is here to see it but the old grey cat. " * 2
@@ -74,7 +75,12 @@ async def both(kit: Any, strategy: str, case: Case) -> None:
             assert (ask.expert, ask.role) not in stored
             stored[ask.expert, ask.role] = await answered(services.roster, ask)
     assert isinstance(found, Settled)
-    live = Coterie(Services(kit.inference(), roster_of(kit, case), case.policy))
+    for engine_only in (False, True):
+        services = Services(kit.inference(), roster_of(kit, case), case.policy)
+        await same(found, Coterie(services, engine_only=engine_only), inquiry)
+
+
+async def same(found: Settled, live: Coterie, inquiry: Inquiry) -> None:
     if found.error is not None:
         with pytest.raises(type(found.error), match=re.escape(str(found.error))):
             await live.run(inquiry)

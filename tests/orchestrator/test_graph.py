@@ -23,11 +23,14 @@ from orchestrator.inquiry import Delta, Finished, Routed
 from orchestrator.routing import Policy
 from skills.knowledge import Knowledge
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 PROSE = "Autumn leaves are falling down and nobody is here to see it but the old grey cat. " * 2
 
 
 def coterie(kit: Any, roster: Any, policy: Policy | None = None) -> Coterie:
-    return Coterie(Services(kit.inference(), roster, policy or Policy()))
+    services = Services(kit.inference(), roster, policy or Policy())
+    return Coterie(services, engine_only=kit.engine_only)
 
 
 async def text_of(events: Any) -> tuple[str, list[Any]]:
