@@ -22,6 +22,7 @@ from orchestrator.api.deps import (
     caller_of,
     while_connected,
 )
+from orchestrator.api.direct import DirectRoute
 from orchestrator.api.story import Story
 from orchestrator.graph import decide, query_of
 from orchestrator.inquiry import Delta, Event, Finished, Inquiry
@@ -38,10 +39,11 @@ from orchestrator.why import route_record
 
 log = logging.getLogger(__name__)
 router = APIRouter()
+direct = APIRouter(route_class=DirectRoute)
 CLIENT_CLOSED_REQUEST = 499
 
 
-@router.post("/v1/chat/completions", response_model=None)
+@direct.post("/v1/chat/completions", response_model=None)
 async def chat_completions(body: ChatRequest, request: Request, parts: ForChat) -> Response:
     """Answers a conversation with the coterie, one of its strategies, or one expert by name."""
     inquiry = to_inquiry(body, request, parts)
@@ -49,6 +51,9 @@ async def chat_completions(body: ChatRequest, request: Request, parts: ForChat) 
     if body.stream:
         return await Conversation(parts, inquiry, body, leave).respond(request)
     return await _whole(body, inquiry, request, parts, leave)
+
+
+router.include_router(direct)
 
 
 @router.post("/v1/routes")
