@@ -33,8 +33,7 @@ PAGES = {
     "an expert": f"/dashboard/experts/{EXPERT}",
     "its skills": f"/dashboard/experts/{EXPERT}/_skills?q=skill+01",
     "its history": f"/dashboard/experts/{EXPERT}/_history",
-    "its answers": f"/dashboard/experts/{EXPERT}/_log",
-    "a rare expert's answers": f"/dashboard/experts/{RARE}/_log",
+    "a rare expert": f"/dashboard/experts/{RARE}",
     "skills": "/dashboard/skills",
     "skills where experts differ": "/dashboard/skills?order=spread",
     "skills that lack data": "/dashboard/skills?order=lacking",
@@ -68,6 +67,7 @@ def main() -> None:
 async def measure(database: str, home: Path) -> None:
     """Prints a table; ends with the first page that is refused."""
     url = f"http://127.0.0.1:{(port := free_port())}"
+    (home / "experts.yaml").write_text("experts: []\n")
     environ = os.environ | {
         "COTERIE_HOME": str(home),
         "COTERIE_PORT": str(port),

@@ -10,9 +10,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import re
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -44,17 +46,17 @@ def main() -> None:
 async def measure(url: str, plans: Path | None) -> None:
     """Prints a table of milliseconds."""
     database = Database(url)
-    told: list[str] = []
+    plans_by_name: dict[str, list[Plan]] = {}
     print("| query | median ms | p99 ms |\n|---|---:|---:|")
     try:
         for name, ask in queries(database).items():
             took = await timed(ask)
             print(f"| {name} | {statistics.median(took):.1f} | {max(took):.1f} |", flush=True)
-            told += [f"## {name}", *await plans_of(database, ask), ""]
+            plans_by_name[name] = await plans_of(database, ask)
     finally:
         await database.close()
     if plans:
-        plans.write_text("\n".join(told))
+        plans.write_text(report(database.dialect, plans_by_name))
 
 
 async def timed(ask: Ask) -> list[float]:
@@ -142,7 +144,15 @@ async def _one(traces: TraceStore) -> None:
     assert await traces.get(newest["id"])
 
 
-async def plans_of(database: Database, ask: Ask) -> list[str]:
+@dataclass(frozen=True)
+class Plan:
+    """A statement, shortened, and what the database says it does for it."""
+
+    statement: str
+    steps: tuple[str, ...]
+
+
+async def plans_of(database: Database, ask: Ask) -> list[Plan]:
     """The plan of each statement that ``ask`` executes."""
     seen: list[tuple[str, Any]] = []
 
@@ -156,14 +166,35 @@ async def plans_of(database: Database, ask: Ask) -> list[str]:
         await ask()
     finally:
         event.remove(reader, "before_cursor_execute", see)
-    explain = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN"
-    lines: list[str] = []
+    explain = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN (COSTS OFF)"
+    plans = []
     async with database._reader.connect() as connection:
         for statement, parameters in seen:
             found = await connection.exec_driver_sql(f"{explain} {statement}", parameters)
-            lines += ["", " ".join(statement.split())[:400], ""]
-            lines += [f"    {row[-1]}" for row in found]
-    return lines
+            steps = tuple(str(row[-1]) for row in found)
+            plans.append(Plan(shortened(statement), steps))
+    return plans
+
+
+def shortened(statement: str) -> str:
+    """Long lists left out, of values as of columns."""
+    one_line = " ".join(statement.split())
+    columns = re.sub(r"SELECT (?:[\w.]+(?: AS \w+)?, ){4,}[\w.]+(?: AS \w+)?", "SELECT …", one_line)
+    return re.sub(r"IN \((?:[^(),]+, ){3,}[^(),]+\)", "IN (…)", columns)
+
+
+def report(dialect: str, plans: Mapping[str, Sequence[Plan]]) -> str:
+    """Every plan once, by the query that first needed it."""
+    lines = [f"# Query plans, {dialect}", ""]
+    known: dict[Plan, str] = {}
+    for name, each in plans.items():
+        lines += [f"## {name}", ""]
+        for plan in each:
+            if (first := known.setdefault(plan, name)) != name:
+                lines += [f"As in *{first}*: `{plan.statement[:60]}…`", ""]
+                continue
+            lines += ["```", plan.statement, "", *(f"  {step}" for step in plan.steps), "```", ""]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
