@@ -53,7 +53,7 @@ def process(command: list[str], ready: str, environ: dict[str, str] | None = Non
     """Runs the command while the context lasts, which begins when ``ready`` answers; its id."""
     child = subprocess.Popen(command, env=environ)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not answers(ready):
             if child.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command} did not start")

@@ -15,7 +15,7 @@ import psutil
 
 from benchmarks.serving import free_port, process
 
-PEERS = ("litellm[proxy]==1.109.0", "vllm-router==0.1.17")
+PEERS = ("litellm[proxy]==1.108.7", "vllm-router==0.1.17")
 MODEL = "trivial"
 
 
