@@ -23,7 +23,7 @@ from schemathesis.generation import GenerationMode
 
 from tests.flows.served import Served, served_from
 
-SHORT, LONG = 3, 120
+SHORT, LONG = 3, 160
 """Cases of one operation, of each of two kinds: as described, and not."""
 DEADLINE_S = 10.0
 AWAY = (502, 503, 504)

@@ -143,7 +143,7 @@ async def test_the_command_ends_well_on_sigterm(tmp_path: Path, go: asyncio.Even
                         await asyncio.sleep(0.01)
                 go.set()
                 assert "error" not in (await running).text
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(30):
                 while process.poll() is None:
                     await asyncio.sleep(0.05)
             assert process.returncode == 0, (tmp_path / "log").read_text()
@@ -154,7 +154,7 @@ async def test_the_command_ends_well_on_sigterm(tmp_path: Path, go: asyncio.Even
 
 
 async def _up(http: httpx.AsyncClient, process: subprocess.Popen[bytes]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while process.poll() is None:
             try:
                 if (await http.get("/health/readiness")).status_code == 200:
