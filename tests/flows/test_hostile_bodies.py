@@ -139,3 +139,12 @@ def test_nul_in_an_address_is_refused(served: Served, session: requests.Session,
         response = session.get(url, timeout=10, headers=served.headers)
         assert response.status_code == 400
         assert "NUL" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/admin/audit?before={}", "/v1/jobs/x/results?after={}"])
+@pytest.mark.parametrize("number", [2**31, 2**63, 10**30])
+def test_numbers_that_no_database_takes_are_refused(
+    served: Served, session: requests.Session, path: str, number: int
+) -> None:
+    url = served.url + path.format(number)
+    assert session.get(url, timeout=10, headers=served.headers).status_code == 400
