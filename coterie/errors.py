@@ -12,17 +12,25 @@ CoterieError
 │   ├── UnknownModel
 │   ├── UnknownFile
 │   ├── FileTooLarge
+│   ├── BodyTooLarge
+│   ├── BodyTooSlow
+│   ├── BodyUnreadable
 │   └── ContextLengthExceeded
 ├── JobError                    a job cannot be made, changed or gone on with
 │   └── UnknownJob
 ├── BatchError                  a batch or its file cannot be changed now
 │   └── UnknownBatch
 ├── NoExpertAvailable           nothing enabled, or everyone asked has failed
+│   └── EveryoneBusy            all that could be asked have as much to do as they may
+├── ServiceStopping             the server ends: another one, or its successor, may be asked
 ├── NothingAnswered             everyone asked has answered, with nothing
 ├── QueueUnavailable            the work queue cannot be reached: may be retried
 ├── StoreUnavailable            the database cannot be reached: may be retried
 ├── EngineError                 one expert could not answer
 │   ├── EngineUnavailable       may be retried: not reachable, overloaded, restarting
+│   │   ├── Unreachable         no connection
+│   │   ├── CircuitOpen         it has failed too often just now to be asked
+│   │   └── ExpertBusy          as many calls wait for it as may
 │   ├── EngineTimeout           may be retried
 │   ├── EngineRejected          its server refused the request: asking again is no use
 │   └── EngineProtocolError     its server's answer made no sense
@@ -115,6 +123,18 @@ class FileTooLarge(RequestError):
     """The file is larger than files may be."""
 
 
+class BodyTooLarge(RequestError):
+    """The request's body is longer than bodies may be."""
+
+
+class BodyTooSlow(RequestError):
+    """The request's body did not come in time."""
+
+
+class BodyUnreadable(RequestError):
+    """The request's body is JSON that nobody means, or what its text says cannot be kept."""
+
+
 class ContextLengthExceeded(RequestError):
     """The conversation is longer than any expert that could take it allows."""
 
@@ -123,6 +143,18 @@ class NoExpertAvailable(CoterieError):
     """Nobody is left to ask.  ``retry_after_s`` is when asking again may help."""
 
     def __init__(self, message: str, *, retry_after_s: float = 10.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class EveryoneBusy(NoExpertAvailable):
+    """Everyone that could be asked has as many calls waiting as may."""
+
+
+class ServiceStopping(CoterieError):
+    """The server is stopping.  ``retry_after_s`` is when asking again may help."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 2.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
 
@@ -161,6 +193,19 @@ class EngineUnavailable(EngineError):
     def __init__(self, expert: str, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(expert, message)
         self.retry_after_s = retry_after_s
+
+
+class Unreachable(EngineUnavailable):
+    """There is no connection to the expert's server."""
+
+
+class CircuitOpen(EngineUnavailable):
+    """All of the expert's servers have failed too often just now: none is asked until one may have
+    recovered."""
+
+
+class ExpertBusy(EngineUnavailable):
+    """As many calls of the expert go on, and wait, as may; or this one has waited too long."""
 
 
 class EngineTimeout(EngineError):

@@ -31,6 +31,9 @@ _AWAY = (
 )
 """What drivers raise while nobody answers; several of these SQLAlchemy does not wrap."""
 
+MAYBE_AWAY = (*_AWAY, DBAPIError)
+"""What may be raised where nobody answers, and for other reasons too: see :func:`outage_in`."""
+
 _AT_FAULT = ("no such table", "no such column", "syntax error")
 
 
@@ -49,17 +52,26 @@ def reaching(call: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine
     async def run(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return await uncut(call(*args, **kwargs))
-        except _AWAY as error:
-            cause = _first_line(error)
-            if any(mark in cause for mark in _AT_FAULT):
-                raise
-            raise StoreUnavailable(f"the database cannot be reached: {cause}") from error
-        except DBAPIError as error:
-            if not (error.connection_invalidated or isinstance(_driver_error(error), _AWAY)):
-                raise
-            raise StoreUnavailable(f"the database went away: {_first_line(error)}") from error
+        except MAYBE_AWAY as error:
+            if told := outage_in(error):
+                raise told from error
+            raise
 
     return run
+
+
+def outage_in(error: Exception) -> StoreUnavailable | None:
+    """The outage that one of :data:`MAYBE_AWAY` tells of; None: it tells of something else."""
+    cause = _first_line(error)
+    if isinstance(error, _AWAY):
+        if any(mark in cause for mark in _AT_FAULT):
+            return None
+        return StoreUnavailable(f"the database cannot be reached: {cause}")
+    if not isinstance(error, DBAPIError):
+        return None
+    if not (error.connection_invalidated or isinstance(_driver_error(error), _AWAY)):
+        return None
+    return StoreUnavailable(f"the database went away: {cause}")
 
 
 def _driver_error(error: DBAPIError) -> BaseException | None:

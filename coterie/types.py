@@ -174,17 +174,31 @@ class FusionSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of an expert is asked at a time.
+
+    ``concurrency`` calls go on at once, ``queue`` more wait, each for ``queue_s`` seconds at most.
+    """
+
+    concurrency: int
+    queue: int = 64
+    queue_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class Expert:
     """One model that can be asked, as the registry keeps it.
 
     ``endpoint`` is the base URL of its server, up to and without ``/v1`` (``openai`` only);
+    ``endpoints`` are those of its replicas, where there are several: the same model on each;
     ``model`` is the model id there, or for ``vllm`` the weights' Hugging Face id, folder or
     ``package:NAME``; ``base`` names the expert whose engine serves a ``lora``, and ``adapter`` is
     the adapter's folder; ``fusion`` is what a ``fusion`` is made of.  Parameters are in billions
     (of a fusion: of all its models together), prices in US dollars per million tokens,
     ``context_length`` in tokens.  ``api_key_env`` is the *name* of an environment variable; the key
     itself is never kept.  ``examples`` are a few prompts of those it was trained on.  ``recruit``
-    says whether it is asked without being named.
+    says whether it is asked without being named.  ``limits`` bound how much it is asked at a time;
+    None leaves that to its server.
     """
 
     name: str
@@ -208,6 +222,13 @@ class Expert:
     source: ExpertSource = ExpertSource.DECLARED
     fusion: FusionSpec | None = None
     recruit: bool = True
+    endpoints: tuple[str, ...] = ()
+    limits: Limits | None = None
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The base URLs of its servers, however many it has; none but for ``openai``."""
+        return self.endpoints or ((self.endpoint,) if self.endpoint else ())
 
     @property
     def recruited(self) -> bool:

@@ -79,7 +79,11 @@ class Background:
         family = [process, *_children(process)]
         tell(f"stopping the server (process {process.pid}) and its engines")
         process.terminate()
-        wait_until(lambda: not any(map(_lives, family)), timeout_s=STOP_S, every_s=0.1)
+        wait_until(
+            lambda: not any(map(_lives, family)),
+            timeout_s=self.settings.shutdown_s + STOP_S,
+            every_s=0.1,
+        )
         for left in filter(_lives, family):  # each was found as a descendant of our own server
             left.kill()
         self._record.unlink(missing_ok=True)

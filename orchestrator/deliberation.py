@@ -17,6 +17,7 @@ from aggregator.synthesize import Writing, synthesis_question
 from coterie.errors import (
     ContextLengthExceeded,
     CoterieError,
+    EveryoneBusy,
     NoExpertAvailable,
     NothingAnswered,
     RequestError,
@@ -30,7 +31,7 @@ from coterie.types import (
     Sampling,
     Verdict,
 )
-from orchestrator.failing import PROTOCOL, error_of
+from orchestrator.failing import ACCESS_DENIED, BUSY, PROTOCOL, error_of
 from orchestrator.routing import Policy, Pool, Query, chances, load_router, names
 from orchestrator.routing.outlook import outlook
 from orchestrator.voting import aggregate_under, vote_for
@@ -124,14 +125,15 @@ def recruits(
 
 
 def substitutes(
-    route: Route, policy: Policy, asked: Collection[str], failed: int
+    route: Route, policy: Policy, asked: Collection[str], failed: int, *, answered: bool
 ) -> tuple[str, ...]:
     """The next best experts, one for each that ``failed`` in this round, while asking makes sense.
 
-    When twice as many have been asked as ever should be, the trouble is not one expert's.
+    When twice as many have been asked as ever should be, those that ``answered`` are enough; where
+    nobody has, everyone is asked.
     """
     left = [name for name in names(route) if name not in asked]
-    room = max(0, 2 * policy.most - len(asked))
+    room = max(0, 2 * policy.most - len(asked)) if answered else len(left)
     return tuple(left[: min(failed, room)])
 
 
@@ -231,10 +233,12 @@ def everyone_failed(failures: Sequence[Failure]) -> CoterieError:
         return ContextLengthExceeded(
             f"no expert's context is long enough: {told}", param="messages"
         )
-    if failures and all(f.rejected for f in failures):
+    if failures and all(f.rejected and f.code != ACCESS_DENIED for f in failures):
         return RequestError(f"every expert refused the request: {told}")
     if failures and all(f.code == EMPTY for f in failures):
         return NothingAnswered(f"every expert that was asked answered nothing: {told}")
+    if failures and all(f.kind == BUSY for f in failures):
+        return EveryoneBusy(f"every expert that was asked is busy: {told}", retry_after_s=5.0)
     return NoExpertAvailable(f"every expert that was asked failed: {told}")
 
 
@@ -301,7 +305,7 @@ def deliberate(
         completions += [r for r in counts if isinstance(r, Completion)]
         asked = [ask.expert for ask, _ in heard]
         failed = sum(isinstance(r, Failure) for r in counts)
-        waiting = substitutes(route, policy, asked, failed)
+        waiting = substitutes(route, policy, asked, failed, answered=bool(completions))
         if waiting:
             continue  # hear those first
         if not completions:

@@ -20,12 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
 from coterie.errors import ConfigurationError
-from coterie.types import Expert, ExpertKind, ExpertSource, Sampling, Skill, as_jsonable
+from coterie.types import Expert, ExpertKind, ExpertSource, Limits, Sampling, Skill, as_jsonable
 from orchestrator.fusion_entry import FusionEntry, SmallModelEntry
 from orchestrator.yaml_positions import Document
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-_EXPANDED = ("endpoint", "model", "adapter")
+_EXPANDED = ("endpoint", "endpoints", "model", "adapter")
 _PATHS = ("model", "adapter")
 NO_DEFAULTS = Sampling()
 SENT = Path("the file")
@@ -56,6 +56,20 @@ class SamplingEntry(_Entry):
         )
 
 
+class LimitsEntry(_Entry):
+    """How much of the expert is asked at a time."""
+
+    concurrency: int = Field(ge=1, le=100_000, description="Calls that go on at once.")
+    queue: int = Field(64, ge=0, le=100_000, description="Calls that wait beyond that.")
+    queue_s: float = Field(
+        30.0, gt=0, lt=86_400, allow_inf_nan=False, description="Seconds one waits at most."
+    )
+
+    def limits(self) -> Limits:
+        """The same as the domain has it."""
+        return Limits(self.concurrency, self.queue, self.queue_s)
+
+
 class ExpertEntry(_Entry):
     """One model that can be asked."""
 
@@ -73,6 +87,15 @@ class ExpertEntry(_Entry):
         "lora: the model id, where the base is an openai expert.",
     )
     endpoint: str | None = Field(None, description="openai: base URL of the server, without /v1.")
+    endpoints: list[str] = Field(
+        [],
+        max_length=64,
+        description="openai: instead of endpoint, the base URLs of several servers that serve the "
+        "same model; each call goes to the one with the least to do.",
+    )
+    limits: LimitsEntry | None = Field(
+        None, description="How much of it is asked at a time; as much as is wanted by default."
+    )
     base: str | None = Field(None, description="lora: the expert whose engine serves it.")
     adapter: str | None = Field(None, description="lora: the adapter's folder.")
     description: str = ""
@@ -110,6 +133,8 @@ class ExpertEntry(_Entry):
         fields["defaults"] = self.defaults.sampling().over(shared)
         fields["tags"] = tuple(self.tags)
         fields["examples"] = tuple(self.examples)
+        fields["endpoints"] = tuple(self.endpoints)
+        fields["limits"] = self.limits and self.limits.limits()
         fields["fusion"] = self.fusion and self.fusion.to_domain()
         return Expert(**fields, source=source)
 
@@ -154,7 +179,7 @@ class ExpertsFile:
 def load_experts(path: Path, variables: Mapping[str, str] | None = None) -> ExpertsFile:
     """Reads ``path``; raises :class:`ConfigurationError` with file and line of all that is wrong.
 
-    ``${NAME}`` and ``${NAME:-default}`` in ``endpoint``, ``model`` and ``adapter`` stand for
+    ``${NAME}`` and ``${NAME:-default}`` in endpoints, ``model`` and ``adapter`` stand for
     ``variables``; ``model`` and ``adapter`` that start with ``./`` or ``../`` start at the file.
     So it is with the small models of a fusion.
     """
@@ -285,22 +310,26 @@ def _resolved_fusion(
     return fusion.model_copy(update={"base": base, "experts": experts})
 
 
-def _changes(entry: BaseModel, place: _Place, variables: Mapping[str, str]) -> dict[str, str]:
+def _changes(entry: BaseModel, place: _Place, variables: Mapping[str, str]) -> dict[str, Any]:
     """The fields of ``entry`` that stand for something else than what is written there."""
-    changes: dict[str, str] = {}
+    changes: dict[str, Any] = {}
     for field in _EXPANDED:
         written = getattr(entry, field, None)
         if not written:
             continue
         try:
-            value = _expand(written, variables)
+            value = (
+                _expand(written, variables)
+                if isinstance(written, str)
+                else [_expand(one, variables) for one in written]
+            )
         except KeyError as missing:
             raise ConfigurationError(
                 f"{place.document.at((*place.loc, field))}: {field!r} of expert {place.expert!r} "
                 f"needs the environment variable {missing.args[0]!r}, which is not set; set it, "
                 f"or write ${{{missing.args[0]}:-DEFAULT}}"
             ) from None
-        if field in _PATHS and value.startswith(("./", "../")):
+        if field in _PATHS and isinstance(value, str) and value.startswith(("./", "../")):
             value = str((place.document.path.parent / value).resolve())
         changes[field] = value
     return changes

@@ -16,16 +16,21 @@ from coterie.errors import (
     EngineRejected,
     EngineTimeout,
     EngineUnavailable,
+    ExpertBusy,
 )
 from coterie.types import Failure
 
 REJECTED: Final = "rejected"
 TIMEOUT: Final = "timeout"
 PROTOCOL: Final = "protocol"
+BUSY: Final = "busy"
+ACCESS_DENIED: Final = "access_denied"
+"""The code of a rejection that is the operator's to mend, not the caller's."""
 
 KINDS: Final[Mapping[str, type[EngineError]]] = {
     REJECTED: EngineRejected,
     TIMEOUT: EngineTimeout,
+    BUSY: ExpertBusy,  # before what it is a kind of
     "unavailable": EngineUnavailable,
     PROTOCOL: EngineProtocolError,
 }

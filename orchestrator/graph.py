@@ -61,6 +61,7 @@ from orchestrator.inquiry import (
 from orchestrator.instructions import instruction_vectors
 from orchestrator.roster import Roster
 from orchestrator.routing import Policy, Pool, Query, direct, load_router, stay
+from orchestrator.stopping import Stopping
 from skills.infer import SkillInference
 
 
@@ -79,6 +80,7 @@ class Services:
     embed: Embed | None = None
     aggregator_s: float | None = None
     emit: Emit = lambda event: None
+    stopping: Stopping = field(default_factory=Stopping)
 
 
 class State(TypedDict, total=False):
@@ -159,12 +161,16 @@ async def ask(state: State, runtime: Context) -> State:
     answered = tuple(r for r in results if isinstance(r, Completion))
     failed = tuple(r for r in results if isinstance(r, Failure))
     asked = (*state["asked"], *waiting)
+    completions = (*state["completions"], *answered)
+    policy = runtime.context.policy
     return {
         "asked": asked,
-        "completions": (*state["completions"], *answered),
+        "completions": completions,
         "failures": (*state.get("failures", ()), *failed),
         "streamed": stream and bool(answered),
-        "waiting": substitutes(state["route"], runtime.context.policy, asked, len(failed)),
+        "waiting": substitutes(
+            state["route"], policy, asked, len(failed), answered=bool(completions)
+        ),
     }
 
 
@@ -333,14 +339,15 @@ class Coterie:
 
     @property
     def _config(self) -> dict[str, Any]:
-        # A round is two steps, and there are no more rounds than experts that may be asked.
-        return {"recursion_limit": 10 + 4 * self.services.policy.most}
+        # A round is two steps, and there are no more rounds than experts, or than may be asked.
+        most = max(self.services.policy.most, len(self.services.roster.enabled))
+        return {"recursion_limit": 10 + 4 * most}
 
     async def run(self, inquiry: Inquiry, emit: Emit = lambda event: None) -> Outcome:
         """Answers the inquiry; ``emit`` is told on the way: Routed, then Waiting, Calls and Deltas.
 
-        Raises UnknownModel, ContextLengthExceeded, NoExpertAvailable, NothingAnswered, and for an
-        expert asked by name its EngineError.
+        Raises UnknownModel, ContextLengthExceeded, NoExpertAvailable, NothingAnswered,
+        ServiceStopping, and for an expert asked by name its EngineError.
         """
         calls: list[Call] = []
         began = time.perf_counter()
@@ -355,13 +362,17 @@ class Coterie:
             emit(event)
 
         services = replace(self.services, emit=tell)
+        async with services.stopping.run():
+            return _outcome(await self._through(inquiry, services), tuple(calls))
+
+    async def _through(self, inquiry: Inquiry, services: Services) -> State:
         state, at = State(inquiry=inquiry), "infer"
         if not self._engine_only:
             state, at = await straight(inquiry, services)
         if at != END:
             found = await self._graph.ainvoke({**state, "at": at}, self._config, context=services)
             state = cast("State", found)
-        return _outcome(state, tuple(calls))
+        return state
 
     def stream(self, inquiry: Inquiry) -> Feed:
         """The same as events, which end with Finished.  Closing it stops the asking."""

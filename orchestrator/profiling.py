@@ -13,6 +13,7 @@ from coterie.errors import CoterieError, RequestError
 from coterie.ports import Engine, Task
 from coterie.types import Completion, Question, Reading, Sampling
 from orchestrator.bench import TrialPlan, planned_trials
+from orchestrator.engines.admission import patiently
 from orchestrator.roster import Roster
 from orchestrator.writers import room_of
 from skills.aggregation_profiler import AggregationProfiler
@@ -109,7 +110,8 @@ class Profiling:
             engine = self.patient or self.roster.engine
             engines = {name: engine(name) for name in names}
             grade = self._grade_aggregation if plan.aggregation else self._grade_answers
-            await grade(plan, engines)
+            with patiently():  # whoever chats goes first
+                await grade(plan, engines)
             what = "aggregating" if plan.aggregation else "profiled on"
             note = f"{what} {plan.task.name} {plan.split}: {', '.join(names)}"
             made = await self.archive.make(plan.name, note=note)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,8 +29,9 @@ from orchestrator.engines.fusion_start import check_fusion
 from orchestrator.engines.vllm import read_adapter
 from orchestrator.experts_file import ExpertEntry, read_experts
 from orchestrator.keys.key import Caller
+from orchestrator.networks import AddressRefused
 from orchestrator.parts import Parts
-from skills.validation import by_name, check
+from skills.validation import by_name, check, normalised
 
 MOST_TEXT = 1_000_000
 """Characters of a file of experts."""
@@ -62,6 +63,7 @@ class Registrar:
         is false.
         """
         expert = entry.to_domain(source=ExpertSource.MANAGED)
+        await self._check_networks([expert])
         if verify and expert.kind is ExpertKind.OPENAI:
             await self._verify(expert)
         if verify:
@@ -79,6 +81,7 @@ class Registrar:
                 "change, as its profile hangs on it; add it anew instead"
             )
         expert = entry.to_domain(source=ExpertSource.MANAGED)
+        await self._check_networks([expert])
         await self._verify_fusions([expert])
         kept = await self.parts.registry.update(expert)
         await self._note("replace", name, as_jsonable(kept))
@@ -148,6 +151,7 @@ class Registrar:
 
     async def apply(self, amendment: Amendment) -> None:
         """Does what it says, all or nothing."""
+        await self._check_networks(amendment.put)
         await self._verify_fusions(amendment.put)
         await self.parts.registry.put(amendment.put)
         for change in amendment.changes:
@@ -174,13 +178,28 @@ class Registrar:
             except ConfigurationError as error:
                 raise RegistryError(f"expert {expert.name!r} is refused: {error}") from error
 
+    async def _check_networks(self, changed: Iterable[Expert]) -> None:
+        """Refuses endpoints outside of the networks that experts may be in."""
+        networks = self.parts.settings.networks
+        for expert in changed:
+            for url in normalised(expert).servers:
+                try:
+                    await networks.check_url(url)
+                except (AddressRefused, ValueError) as error:
+                    told = f"expert {expert.name!r} is refused: endpoint {url!r}: {error}"
+                    raise RegistryError(told) from None
+
     async def _verify(self, expert: Expert) -> None:
         found = await self.parts.fleet.probe(expert)
         if not found.ok:
             raise RegistryError(
-                f"endpoint {expert.endpoint!r} of {expert.name!r} cannot be used: {found.detail}; "
+                f"{_named(expert.servers)} of {expert.name!r} cannot be used: {found.detail}; "
                 "start it or mend the URL, or register it all the same with verify=false"
             )
+
+
+def _named(servers: Sequence[str]) -> str:
+    return f"endpoint{'s' if servers[1:] else ''} {', '.join(map(repr, servers))}"
 
 
 def _at_its_server(expert: Expert, others: Mapping[str, Expert]) -> Expert:
@@ -190,7 +209,12 @@ def _at_its_server(expert: Expert, others: Mapping[str, Expert]) -> Expert:
         return expert
     key = expert.api_key_env or base.api_key_env
     return replace(
-        expert, kind=ExpertKind.OPENAI, endpoint=base.endpoint, api_key_env=key, base=None
+        expert,
+        kind=ExpertKind.OPENAI,
+        endpoint=base.endpoint,
+        endpoints=base.endpoints,
+        api_key_env=key,
+        base=None,
     )
 
 

@@ -19,12 +19,15 @@ from coterie.errors import (
     ContextLengthExceeded,
     EngineError,
     EngineUnavailable,
+    EveryoneBusy,
+    ExpertBusy,
     NoExpertAvailable,
     UnknownModel,
 )
 from coterie.ports import Engine
 from coterie.types import Expert, Question, Sampling, Usage
 from orchestrator.engines.alpha_traces import trace_id
+from orchestrator.engines.balanced import BalancedEngine
 from orchestrator.engines.gate import Gate, GatedEngine
 from orchestrator.engines.wire import TRACE
 from orchestrator.inquiry import Inquiry
@@ -165,10 +168,7 @@ class Roster:
                 "enabled: enable one, or let the key ask others"
             )
         if not reachable:
-            raise NoExpertAvailable(
-                f"no enabled expert can be asked now ({'; '.join(reasons)}): try again shortly, "
-                "`coterie experts list` shows their state"
-            )
+            raise _nobody(reasons)
         fitting = [e for e in reachable if await self._fits(e, inquiry)]
         if not fitting:
             longest = max(e.context_length or 0 for e in reachable)
@@ -196,15 +196,20 @@ class Roster:
                 self._pools.popitem(last=False)
         return pool.under(self._in_flight) if self._in_flight else pool
 
-    def _reachable(self, allowed: Collection[str]) -> tuple[list[Expert], list[str]]:
+    def _reachable(self, allowed: Collection[str]) -> tuple[list[Expert], list[EngineError]]:
+        """Who would take a call now, and why the others would not."""
         found, reasons = [], []
         for expert in self.recruited:
             if allowed and expert.name not in allowed:
                 continue
             try:
-                self._engines.engine(expert.name)
+                engine = self._engines.engine(expert.name)
             except EngineError as error:
-                reasons.append(str(error))
+                reasons.append(error)
+                continue
+            refusal = engine.refusal() if isinstance(engine, BalancedEngine) else None
+            if refusal:
+                reasons.append(refusal)
             else:
                 found.append(expert)
         return found, reasons
@@ -220,6 +225,17 @@ class Roster:
             return await self._engines.engine(expert.name).count_tokens(inquiry.question) <= room
         except EngineError:
             return True  # asking it will tell, and a failure is replaced
+
+
+def _nobody(reasons: Sequence[EngineError]) -> NoExpertAvailable:
+    """What the caller is told where nobody takes a call."""
+    waits = [e.retry_after_s for e in reasons if isinstance(e, EngineUnavailable)]
+    wait_s = min((max(1.0, wait_s) for wait_s in waits if wait_s), default=10.0)
+    told = f"no enabled expert can be asked now ({'; '.join(map(str, reasons))}): try again shortly"
+    if all(isinstance(error, ExpertBusy) for error in reasons):
+        return EveryoneBusy(f"{told}, or raise the limits of an expert", retry_after_s=wait_s)
+    told += ", `coterie experts list` shows their state"
+    return NoExpertAvailable(told, retry_after_s=wait_s)
 
 
 def most_tokens(question: Question) -> int:

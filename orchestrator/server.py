@@ -10,24 +10,54 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 
 import psutil
 import uvicorn
 import uvloop
 
 from orchestrator.api import create_app
+from orchestrator.api.connection import connections_of
 from orchestrator.bootstrap import build
+from orchestrator.endings import ended
 from orchestrator.settings import Settings
+from orchestrator.stopping import Stopping
 
-GRACE_S = 10
+LAST_S = 5
+"""How long responses may take to go out once nothing runs any more."""
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which ends by returning.
+    """uvicorn's server, which ends by returning, and lets answers go on for a time before.
 
     uvicorn raises a signal it has caught once more when it is done, and the process would be gone
     before the engines are stopped and the last records written.
+
+    Told to stop, it goes on listening while answers go on, for ``within_s`` at most: whoever looks
+    at its readiness learns of it at once, and what is asked anew is refused with a wish to come
+    again.  Told twice, it waits no longer.
     """
+
+    def __init__(self, config: uvicorn.Config, stopping: Stopping, within_s: float) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+        self._within_s = within_s
+        self._hurry = asyncio.Event()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._stopping.begun:
+            self._hurry.set()
+        self._stopping.begin()
+        super().handle_exit(sig, frame)
+
+    async def main_loop(self) -> None:
+        await super().main_loop()
+        self._stopping.begin()
+        over = asyncio.ensure_future(self._stopping.finished(self._within_s))
+        hurry = asyncio.ensure_future(self._hurry.wait())
+        await asyncio.wait((over, hurry), return_when=asyncio.FIRST_COMPLETED)
+        await ended(over, hurry)
+        self._stopping.end()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -49,15 +79,18 @@ async def _serve(settings: Settings) -> None:
         parts.batches.start()
         config = uvicorn.Config(
             create_app(parts),
+            ws="none",
+            http=connections_of(settings.client_timeout_s),
             host=settings.host,
             port=settings.port,
             log_level=settings.log_level.lower(),
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=GRACE_S,
+            timeout_graceful_shutdown=LAST_S,
         )
+        stopping = parts.coterie.services.stopping
         with _announced(settings), _loaded_for_good():
-            await Server(config).serve()
+            await Server(config, stopping, settings.shutdown_s).serve()
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from orchestrator.engines.http import HttpLimits, create_client
 from orchestrator.engines.machine_report import read_machine
 from orchestrator.engines.managed import ManagedSettings
 from orchestrator.engines.node import open_node
+from orchestrator.engines.retry import RetryPolicy
 from orchestrator.parts import EngineFleet
 from orchestrator.roster import Roster
 from orchestrator.scheduling.learned import Learned
@@ -55,12 +56,20 @@ async def open_engines(settings: Settings, stack: AsyncExitStack) -> ServiceEngi
         return await _at_need(settings, stack)
     limits = HttpLimits(read_timeout_s=settings.request_timeout_s)
     client = await stack.enter_async_context(create_client(limits))
+    outside = await stack.enter_async_context(create_client(limits, settings.networks))
     managed = ManagedSettings(
         home=settings.home,
         python=str(settings.vllm_python or sys.executable),
         environ=settings.environ,
     )
-    fleet = Fleet(client, managed, clock=SystemClock(), rng=random.Random())
+    fleet = Fleet(
+        client,
+        managed,
+        clock=SystemClock(),
+        rng=random.Random(),
+        retry=RetryPolicy.within(settings.request_timeout_s),
+        outside=outside,
+    )
     return all_up(await stack.enter_async_context(fleet))
 
 

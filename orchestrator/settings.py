@@ -28,6 +28,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from coterie.db import parse_url
 from coterie.errors import ConfigurationError
+from orchestrator.networks import Networks
 
 PREFIX = "COTERIE_"
 _SECRET_MARKS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
@@ -62,6 +63,20 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(
         120.0, gt=0, allow_inf_nan=False, validation_alias="COTERIE_REQUEST_TIMEOUT_S"
     )
+    shutdown_s: float = Field(
+        10.0, ge=0, allow_inf_nan=False, validation_alias="COTERIE_SHUTDOWN_S"
+    )
+    """How long a server that is told to stop lets answers go on."""
+    max_body_bytes: int = Field(
+        16 * 1024 * 1024, ge=1024, validation_alias="COTERIE_MAX_BODY_BYTES"
+    )
+    """The longest body of a request; files have a limit of their own."""
+    client_timeout_s: float = Field(
+        30.0, gt=0, allow_inf_nan=False, validation_alias="COTERIE_CLIENT_TIMEOUT_S"
+    )
+    """The longest silence of a client that sends a request, or does not read its answer."""
+    expert_networks: str = Field("", validation_alias="COTERIE_EXPERT_NETWORKS")
+    """Networks that experts at endpoints may be in, between commas; anywhere by default."""
     max_experts: int = Field(5, ge=1, validation_alias="COTERIE_MAX_EXPERTS")
     """How many experts one question may be put to."""
     confidence: float = Field(0.9, ge=0.5, le=1.0, validation_alias="COTERIE_CONFIDENCE")
@@ -183,6 +198,11 @@ class Settings(BaseSettings):
         return self._environ
 
     @property
+    def networks(self) -> Networks:
+        """Where experts at endpoints may be."""
+        return Networks.of(self.expert_networks.split(",") if self.expert_networks else ())
+
+    @property
     def logs_dir(self) -> Path:
         """Where engines that Coterie starts write their logs."""
         return self.home / "logs"
@@ -277,6 +297,15 @@ class Settings(BaseSettings):
             parse_url(value)
         except ConfigurationError as error:
             raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("expert_networks")
+    @classmethod
+    def _known_networks(cls, value: str) -> str:
+        try:
+            Networks.of(value.split(",") if value else ())
+        except ValueError as error:
+            raise ValueError(f"must be networks such as 10.0.0.0/8,fd00::/8: {error}") from None
         return value
 
     @field_validator("redis_url")

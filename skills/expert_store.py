@@ -16,6 +16,7 @@ from coterie.types import (
     ExpertKind,
     ExpertSource,
     FusionSpec,
+    Limits,
     Sampling,
     as_jsonable,
 )
@@ -141,4 +142,6 @@ def _expert(row: ExpertRow) -> Expert:
         source=ExpertSource(row.source),
         fusion=FusionSpec.of(row.fusion) if row.fusion else None,
         recruit=row.recruit,
+        endpoints=tuple(row.endpoints),
+        limits=Limits(**row.limits) if row.limits else None,
     )

@@ -41,6 +41,8 @@ class ExpertRow(Base):
     source: Mapped[str]
     enabled: Mapped[bool]
     recruit: Mapped[bool]
+    endpoints: Mapped[list[Any]]
+    limits: Mapped[dict[str, Any] | None]
     switched_off: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)

@@ -18,6 +18,7 @@ from skills.fusion_rules import fusion_problems
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 RESERVED = "coterie"
+MOST_REPLICAS = 64
 
 Experts = Mapping[str, Expert]
 """Experts by name."""
@@ -29,10 +30,17 @@ def by_name(experts: Iterable[Expert]) -> dict[str, Expert]:
 
 
 def normalised(expert: Expert) -> Expert:
-    """``expert`` with its endpoint in the one form that is kept: no trailing slash, no ``/v1``."""
+    """``expert`` with its endpoints in the one form that is kept: no trailing slash, no ``/v1``.
+
+    A list of one is that one.
+    """
+    kept = tuple(url.strip().rstrip("/").removesuffix("/v1") for url in expert.endpoints)
+    if len(kept) == 1 and expert.endpoint is None:
+        return replace(expert, endpoint=kept[0], endpoints=())
     if expert.endpoint is None:
-        return expert
-    return replace(expert, endpoint=expert.endpoint.strip().rstrip("/").removesuffix("/v1"))
+        return replace(expert, endpoints=kept) if kept else expert
+    endpoint = expert.endpoint.strip().rstrip("/").removesuffix("/v1")
+    return replace(expert, endpoint=endpoint, endpoints=kept)
 
 
 def check(expert: Expert, others: Experts) -> None:
@@ -41,6 +49,7 @@ def check(expert: Expert, others: Experts) -> None:
         *_name_problems(expert),
         *_KIND_PROBLEMS[expert.kind](expert, others),
         *_number_problems(expert),
+        *_limit_problems(expert),
         *_key_problems(expert),
         *_twin_problems(expert, others),
     ]
@@ -91,18 +100,20 @@ def _name_problems(expert: Expert) -> Iterator[str]:
 
 
 def _openai_problems(expert: Expert, others: Experts) -> Iterator[str]:
-    yield from _endpoint_problems(expert.endpoint)
+    yield from _server_problems(expert)
     yield from _missing(expert, "model")
     yield from _misplaced(expert, "base", "adapter", "engine_args", "fusion")
 
 
 def _vllm_problems(expert: Expert, others: Experts) -> Iterator[str]:
     yield from _missing(expert, "model")
-    yield from _misplaced(expert, "endpoint", "base", "adapter", "api_key_env", "fusion")
+    yield from _misplaced(
+        expert, "endpoint", "endpoints", "base", "adapter", "api_key_env", "fusion"
+    )
 
 
 def _lora_problems(expert: Expert, others: Experts) -> Iterator[str]:
-    yield from _misplaced(expert, "endpoint", "api_key_env", "engine_args", "fusion")
+    yield from _misplaced(expert, "endpoint", "endpoints", "api_key_env", "engine_args", "fusion")
     base = others.get(expert.base or "")
     if not expert.base:
         yield "kind 'lora' needs 'base', the expert whose engine serves it"
@@ -132,7 +143,14 @@ def _lora_problems(expert: Expert, others: Experts) -> Iterator[str]:
 
 def _fusion_problems(expert: Expert, others: Experts) -> Iterator[str]:
     yield from _misplaced(
-        expert, "model", "endpoint", "base", "adapter", "api_key_env", "engine_args"
+        expert,
+        "model",
+        "endpoint",
+        "endpoints",
+        "base",
+        "adapter",
+        "api_key_env",
+        "engine_args",
     )
     yield from fusion_problems(expert, others)
 
@@ -145,10 +163,21 @@ _KIND_PROBLEMS = {
 }
 
 
-def _endpoint_problems(endpoint: str | None) -> Iterator[str]:
-    if not endpoint:
+def _server_problems(expert: Expert) -> Iterator[str]:
+    if not expert.servers:
         yield "kind 'openai' needs 'endpoint', the URL of its server, such as http://host:8000"
-        return
+    elif expert.endpoint and expert.endpoints:
+        yield "it has both 'endpoint' and 'endpoints'; list all of its servers in 'endpoints'"
+    elif len(expert.endpoints) > MOST_REPLICAS:
+        yield f"it has more than {MOST_REPLICAS} 'endpoints'; put a balancer before them"
+    addresses = [_server(endpoint) for endpoint in expert.servers]
+    if len(set(addresses)) < len(addresses):
+        yield "two of its 'endpoints' are the same; list each server once"
+    told = [problem for endpoint in expert.servers for problem in _endpoint_problems(endpoint)]
+    yield from dict.fromkeys(told)
+
+
+def _endpoint_problems(endpoint: str) -> Iterator[str]:
     url = _split(endpoint)
     if url is None or url.scheme not in ("http", "https") or not url.hostname:
         yield "its endpoint is not an http(s) URL such as http://host:8000"
@@ -193,6 +222,17 @@ def _number_problems(expert: Expert) -> Iterator[str]:
             yield f"{name!r} is {value!r}, but must be 0 or more US dollars per million tokens"
 
 
+def _limit_problems(expert: Expert) -> Iterator[str]:
+    limits = expert.limits
+    if limits and not (
+        limits.concurrency >= 1 and limits.queue >= 0 and 0 < limits.queue_s < 86400
+    ):
+        yield (
+            "its 'limits' make no sense: 'concurrency' is 1 or more, 'queue' 0 or more, 'queue_s' "
+            "above 0 and under a day"
+        )
+
+
 def _key_problems(expert: Expert) -> Iterator[str]:
     # The value is never echoed: it may be the key itself.
     if expert.api_key_env is not None and not ENV_NAME.fullmatch(expert.api_key_env):
@@ -204,22 +244,26 @@ def _key_problems(expert: Expert) -> Iterator[str]:
 
 def _twin_problems(expert: Expert, others: Experts) -> Iterator[str]:
     for other in others.values():
-        if other.name != expert.name and _identity(other) == _identity(expert):
+        if other.name != expert.name and _identities(other) & _identities(expert):
             yield (
                 f"{other.name!r} is the same model on the same engine already; "
                 "two names for one model would vote twice"
             )
 
 
-def _identity(expert: Expert) -> tuple[str | None, ...]:
-    """What is asked in the end: two experts that share it are one model under two names."""
+def _identities(expert: Expert) -> set[tuple[str | None, ...]]:
+    """What is asked in the end: two experts that share one are one model under two names."""
     if expert.kind is ExpertKind.LORA:
-        return expert.kind, expert.base, expert.adapter or expert.model
+        return {(expert.kind, expert.base, expert.adapter or expert.model)}
     if expert.fusion:
-        return expert.kind, repr(expert.fusion)
-    url = _split(expert.endpoint) if expert.endpoint else None
-    server = f"{url.scheme}://{url.netloc.lower()}{url.path.rstrip('/')}" if url else None
-    return expert.kind, server, expert.model
+        return {(expert.kind, repr(expert.fusion))}
+    servers = [_server(endpoint) for endpoint in expert.servers] or [None]
+    return {(expert.kind, server, expert.model) for server in servers}
+
+
+def _server(endpoint: str) -> str | None:
+    url = _split(endpoint)
+    return f"{url.scheme}://{url.netloc.lower()}{url.path.rstrip('/')}" if url else None
 
 
 def _bases(experts: Experts) -> list[str]:

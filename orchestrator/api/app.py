@@ -24,6 +24,8 @@ from orchestrator.api import (
     skills,
 )
 from orchestrator.api.chat import new_request_id
+from orchestrator.api.described import EVERYWHERE
+from orchestrator.api.door import Door
 from orchestrator.parts import Parts
 
 MODULES = (
@@ -48,11 +50,15 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     errors.install(app)
     for module in MODULES:
-        app.include_router(module.router)
+        app.include_router(module.router, responses=EVERYWHERE)
     dashboard.install(app, parts)
     if parts.settings.is_loopback:
         # A page in a browser must not reach a keyless loopback server through a name of its own.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))
+    settings = parts.settings
+    app.add_middleware(
+        Door, most_bytes=settings.max_body_bytes, patience_s=settings.client_timeout_s
+    )
     app.add_middleware(RequestId)
     return app
 

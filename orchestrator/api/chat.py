@@ -22,6 +22,7 @@ from orchestrator.api.deps import (
     caller_of,
     while_connected,
 )
+from orchestrator.api.described import ASKING
 from orchestrator.api.direct import DirectRoute
 from orchestrator.api.story import Story
 from orchestrator.graph import decide, query_of
@@ -43,7 +44,7 @@ direct = APIRouter(route_class=DirectRoute)
 CLIENT_CLOSED_REQUEST = 499
 
 
-@direct.post("/v1/chat/completions", response_model=None)
+@direct.post("/v1/chat/completions", response_model=None, responses=ASKING)
 async def chat_completions(body: ChatRequest, request: Request, parts: ForChat) -> Response:
     """Answers a conversation with the coterie, one of its strategies, or one expert by name."""
     inquiry = to_inquiry(body, request, parts)

@@ -13,14 +13,20 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from coterie.errors import CoterieError, LimitExceeded, QuotaExceeded
+from coterie.outage import MAYBE_AWAY, outage_in
 from orchestrator.api.dashboard.errors import error_page, is_page
 from orchestrator.protocol.errors import error_body, status_and_body
 
 log = logging.getLogger(__name__)
 
 
-def _headers(error: CoterieError) -> Mapping[str, str]:
-    wait = getattr(error, "retry_after_s", None)
+AGAIN_S = 5.0
+"""When to ask again where nobody knows better."""
+_OTHERS_FAULT = (502, 503, 504)
+
+
+def _headers(error: CoterieError, status: int) -> Mapping[str, str]:
+    wait = getattr(error, "retry_after_s", None) or (AGAIN_S if status in _OTHERS_FAULT else None)
     headers = {"Retry-After": str(math.ceil(wait))} if wait else {}
     if isinstance(error, LimitExceeded):
         headers |= error.headers
@@ -41,12 +47,17 @@ def _response(
     return JSONResponse(body, status, headers=headers)
 
 
+def _told(request: Request, error: CoterieError) -> Response:
+    status, body = status_and_body(error)
+    return _response(request, status, body, _headers(error, status))
+
+
 def install(app: FastAPI) -> None:
     """Adds the handlers."""
 
     @app.exception_handler(CoterieError)
     async def ours(request: Request, error: CoterieError) -> Response:
-        return _response(request, *status_and_body(error), _headers(error))
+        return _told(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> Response:
@@ -61,6 +72,17 @@ def install(app: FastAPI) -> None:
         message = f"{error.detail}: {request.method} {request.url.path}"
         body = error_body(message, "invalid_request_error", None, None)
         return _response(request, error.status_code, body, error.headers)
+
+    async def away(request: Request, error: Exception) -> Response:
+        """Where a store does not say so itself."""
+        told = outage_in(error)
+        if told is None:
+            return await bug(request, error)
+        log.warning("%s %s: %s", request.method, request.url.path, told)
+        return _told(request, told)
+
+    for kind in MAYBE_AWAY:
+        app.add_exception_handler(kind, away)
 
     @app.exception_handler(Exception)
     async def bug(request: Request, error: Exception) -> Response:

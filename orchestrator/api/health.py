@@ -23,14 +23,16 @@ async def health() -> dict[str, str]:
 
 @router.get("/health/readiness")
 async def readiness(request: Request, response: Response) -> dict[str, Any]:
-    """Whether a question can be answered now: 503 until one enabled expert can be asked."""
+    """Whether a question can be answered now: 503 until one enabled expert can be asked, and from
+    the moment that the server is told to stop."""
     parts = get_parts(request)
     found = await parts.fleet.health()
     experts = {name: "ok" if h.ok else (h.detail or "down") for name, h in sorted(found.items())}
-    ready = any(h.ok for h in found.values())
+    stopping = parts.coterie.services.stopping.begun
+    ready = any(h.ok for h in found.values()) and not stopping
     response.status_code = 200 if ready else 503
     return {
-        "status": "ready" if ready else "not ready",
+        "status": "stopping" if stopping else "ready" if ready else "not ready",
         "database": await _database(parts),
         "experts": experts,
     }

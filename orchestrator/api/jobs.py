@@ -107,7 +107,7 @@ async def job_results(
     id: str,
     parts: ForJobReader,
     who: WhoCalls,
-    after: Annotated[int, Query(ge=-1)] = -1,
+    after: Annotated[int, Query(ge=-1, lt=1 << 31)] = -1,
     limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
     accept: Annotated[str, Header()] = "",
 ) -> Response | dict[str, Any]:

@@ -68,7 +68,7 @@ async def revoke_key(id: str, parts: ForAdmin, who: WhoCalls) -> dict[str, Any]:
 async def list_changes(
     parts: ForViewer,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, lt=1 << 31)] = None,
     caller: str | None = None,
     action: str | None = None,
     target: str | None = None,

@@ -15,6 +15,7 @@ from contextlib import aclosing, asynccontextmanager
 from coterie.errors import EngineError, EngineUnavailable
 from coterie.ports import Engine
 from coterie.types import Chunk, Completion, Expert, Health, Question, Sampling
+from orchestrator.engines.balanced import BalancedEngine
 from orchestrator.engines.residency import NodeResidency
 from orchestrator.scheduling.lobby import Lobby
 from orchestrator.scheduling.residency import Tier
@@ -84,6 +85,11 @@ class EnginesAtNeed:
     async def probe(self, expert: Expert) -> Health:
         """Whether an expert that is not registered yet could be asked."""
         return await self._fleet.probe(expert)
+
+    @property
+    def engines(self) -> Mapping[str, BalancedEngine]:
+        """See :attr:`Fleet.engines`."""
+        return self._fleet.engines
 
     def describe(self) -> Sequence[object]:
         """The managed engines, by name."""

@@ -17,6 +17,7 @@ from coterie.errors import (
     EngineRejected,
     EngineTimeout,
     EngineUnavailable,
+    Unreachable,
 )
 from orchestrator.engines.retry import ReadTimeout
 from orchestrator.engines.target import Target
@@ -127,9 +128,9 @@ def from_exception(target: Target, error: Exception) -> EngineError:
         return EngineProtocolError(
             target.expert, f"its endpoint is not a usable URL: {said}; it should be http(s)://host"
         )
-    return EngineUnavailable(
-        target.expert, f"the connection to {target.server} failed: {said}; is it running?"
-    )
+    connected = not isinstance(cause, (aiohttp.ClientConnectorError, httpx.ConnectError))
+    kind = EngineUnavailable if connected else Unreachable
+    return kind(target.expert, f"the connection to {target.server} failed: {said}; is it running?")
 
 
 def _is_timeout(cause: BaseException) -> bool:

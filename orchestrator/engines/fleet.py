@@ -9,20 +9,25 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
 
-from coterie.errors import EngineError, EngineUnavailable
+from coterie.errors import CircuitOpen, EngineError, EngineUnavailable
 from coterie.ports import Clock, Engine
 from coterie.types import Expert, Health
+from orchestrator.engines.admission import Admission
+from orchestrator.engines.balanced import BalancedEngine
+from orchestrator.engines.breaker import BreakerPolicy
+from orchestrator.engines.lookout import Lookout
 from orchestrator.engines.managed import ManagedSettings, ManagedVllm, ProcessInfo, Progress
 from orchestrator.engines.openai import OpenAIEngine
 from orchestrator.engines.orphans import reap
 from orchestrator.engines.placement import Placement, Plan, make_plan
+from orchestrator.engines.replica import Replica
 from orchestrator.engines.restart import NEVER
 from orchestrator.engines.retry import RetryPolicy
 from orchestrator.engines.signals import LoadSignal
@@ -39,7 +44,8 @@ class Fleet:
     """The engines of all enabled experts.
 
     Used as ``async with Fleet(...)``: entering ends what an earlier run left behind, leaving ends
-    every process.  ``client`` stays its owner's to close, after the fleet.  API keys are looked
+    every process.  ``client`` stays its owner's to close, after the fleet, and so does ``outside``,
+    which reaches servers that are not ours, where it is another one.  API keys are looked
     up by name in ``managed.environ``, at each :meth:`engine`.  The fleet keeps every managed engine
     up; with ``on_demand`` it starts none by itself, nor one that died: ``residency`` does.
     """
@@ -53,8 +59,11 @@ class Fleet:
         rng: random.Random,
         retry: RetryPolicy | None = None,
         on_demand: bool = False,
+        breaker: BreakerPolicy | None = None,
+        outside: httpx.AsyncClient | None = None,
     ) -> None:
         self._client = client
+        self._outside = outside or client
         self._managed = replace(managed, restart=NEVER) if on_demand else managed
         self._on_demand = on_demand
         self._clock = clock
@@ -62,7 +71,9 @@ class Fleet:
         self._retry = retry or RetryPolicy()
         self._plan = Plan()
         self._processes: dict[str, ManagedVllm] = {}
-        self._engines: dict[str, tuple[Target, OpenAIEngine]] = {}
+        self._breaker = breaker
+        self._engines: dict[str, _Known] = {}
+        self._lookout = Lookout(self._handed_out)
         self._sync_lock = asyncio.Lock()
         self._health_lock = asyncio.Lock()
         self._health: tuple[float, Mapping[str, Health]] | None = None
@@ -70,6 +81,7 @@ class Fleet:
     async def __aenter__(self) -> Self:
         for record in _records(self._managed.home):
             await reap(record, grace_s=self._managed.grace_s)
+        self._lookout.start()
         return self
 
     async def __aexit__(
@@ -78,6 +90,7 @@ class Fleet:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        await self._lookout.aclose()
         await self.sync(())
 
     async def sync(self, experts: Sequence[Expert]) -> None:
@@ -108,7 +121,15 @@ class Fleet:
             EngineUnavailable: it is starting, down, wrongly configured or not in the fleet; the
                 message says which.
         """
-        return self._engine_at(self._target(self.placement(name)))
+        return self._engine_at(self.placement(name))
+
+    @property
+    def engines(self) -> Mapping[str, BalancedEngine]:
+        """The engines that were handed out, by expert: their replicas, breakers and queues."""
+        return {name: known.engine for name, known in self._engines.items()}
+
+    def _handed_out(self) -> list[BalancedEngine]:
+        return list(self.engines.values())
 
     @property
     def placements(self) -> Mapping[str, Placement]:
@@ -163,18 +184,17 @@ class Fleet:
         Asks its server for its health and, where it lists its models, for this one.
         """
         try:
-            placement = make_plan([expert]).placements[expert.name]
-            engine = OpenAIEngine(
-                self._target(placement),
-                self._client,
-                clock=self._clock,
-                rng=self._rng,
-                retry=RetryPolicy(max_tries=1),
-            )
+            plan = make_plan([replace(expert, enabled=True)])
+            if problem := plan.problems.get(expert.name):
+                return Health(False, problem)
+            placement = plan.placements[expert.name]
+            targets = self._targets(placement, self._urls(placement))
         except EngineError as error:
             return Health(False, str(error))
-        found = await engine.health()
-        return await engine.has_model() if found.ok else found
+        for found in await _all(_probed(self._asking(target)) for target in targets):
+            if not found.ok:
+                return found
+        return Health(True)
 
     async def wait_ready(self, timeout_s: float, on_progress: Progress | None = None) -> None:
         """Returns once every managed engine takes requests.
@@ -194,11 +214,11 @@ class Fleet:
         for name in self._engines.keys() - plan.placements.keys():
             del self._engines[name]
 
-    def _target(self, placement: Placement) -> Target:
+    def _targets(self, placement: Placement, urls: Sequence[str]) -> tuple[Target, ...]:
         expert = placement.expert
-        return Target(
+        one = Target(
             expert=expert.name,
-            base_url=self._base_url(placement),
+            base_url="",
             model=placement.model,
             api_key=self._api_key(placement),
             api_key_env=placement.api_key_env,
@@ -206,15 +226,16 @@ class Fleet:
             ours=placement.process is not None,
             fusion=expert.name if placement.fusion else None,
         )
+        return tuple(replace(one, base_url=url) for url in urls)
 
-    def _base_url(self, placement: Placement) -> str:
+    def _urls(self, placement: Placement) -> tuple[str, ...]:
         if placement.process is None:
-            return placement.endpoint or ""
+            return placement.endpoints
         process = self._processes.get(placement.process)
         if process is None:
             raise EngineUnavailable(placement.expert.name, "its engine is being replaced")
         try:
-            return process.base_url
+            return (process.base_url,)
         except EngineUnavailable as error:
             # The reason names the base; the caller asked for this expert.
             raise EngineUnavailable(
@@ -233,16 +254,44 @@ class Fleet:
             )
         return self._managed.environ[name]
 
-    def _engine_at(self, target: Target) -> OpenAIEngine:
-        """The engine for ``target``: the same one as before, unless the target has changed."""
-        known = self._engines.get(target.expert)
-        if known and known[0] == target:
-            return known[1]
-        engine = OpenAIEngine(
-            target, self._client, clock=self._clock, rng=self._rng, retry=self._retry
-        )
-        self._engines[target.expert] = (target, engine)
+    def _engine_at(self, placement: Placement) -> BalancedEngine:
+        """The engine for ``placement``: the same one as before, unless its targets have changed."""
+        name, urls = placement.expert.name, self._urls(placement)
+        known = self._engines.get(name)
+        if known and known.placement is placement and known.urls == urls:
+            return known.engine
+        targets = self._targets(placement, urls)
+        before = known.engine.replicas if known else ()
+        if known and tuple(replica.target for replica in before) == targets:
+            engine = known.engine
+        else:
+            engine = self._over([self._replica(target, before) for target in targets], known)
+        engine.admission.limits = placement.expert.limits
+        self._engines[name] = _Known(placement, urls, engine)
         return engine
+
+    def _over(self, replicas: Sequence[Replica], known: _Known | None) -> BalancedEngine:
+        name = replicas[0].target.expert
+        return BalancedEngine(
+            name,
+            replicas,
+            known.engine.admission if known else Admission(name, self._clock),
+            clock=self._clock,
+            rng=self._rng,
+            retry=self._retry,
+        )
+
+    def _replica(self, target: Target, before: Sequence[Replica]) -> Replica:
+        """The one at ``target``, as it is known from before where it is."""
+        for replica in before:
+            if replica.target == target:
+                return replica
+        return Replica(target, self._asking(target), self._clock, self._breaker)
+
+    def _asking(self, target: Target) -> OpenAIEngine:
+        once = replace(self._retry, max_tries=1)
+        client = self._client if target.ours else self._outside
+        return OpenAIEngine(target, client, clock=self._clock, rng=self._rng, retry=once)
 
     async def _ask_health(self) -> Mapping[str, Health]:
         names = [*self._plan.placements, *self._plan.problems]
@@ -250,12 +299,30 @@ class Fleet:
 
     async def _health_of(self, name: str) -> Health:
         try:
+            engine = self._engine_at(self.placement(name))
             async with asyncio.timeout(_HEALTH_TIMEOUT_S):
-                return await self.engine(name).health()
+                found = await engine.health()
+            refusal = engine.refusal()
+            open_ = found.ok and isinstance(refusal, CircuitOpen)
+            return Health(False, str(refusal)) if open_ else found
         except EngineError as error:
             return Health(False, str(error))
         except TimeoutError:
             return Health(False, f"expert {name!r}: no answer in {_HEALTH_TIMEOUT_S:g} s")
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An engine that was handed out, and what it was made of."""
+
+    placement: Placement
+    urls: tuple[str, ...]
+    engine: BalancedEngine
+
+
+async def _probed(engine: OpenAIEngine) -> Health:
+    found = await engine.health()
+    return await engine.has_model() if found.ok else found
 
 
 async def _stays(process: ManagedVllm, spec: VllmSpec | None) -> bool:

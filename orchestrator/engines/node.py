@@ -15,6 +15,7 @@ from orchestrator.engines.fleet import Fleet
 from orchestrator.engines.http import HttpLimits, create_client
 from orchestrator.engines.managed import ManagedSettings
 from orchestrator.engines.residency import NodeResidency
+from orchestrator.engines.retry import RetryPolicy
 from orchestrator.settings import Settings
 
 
@@ -38,7 +39,16 @@ async def open_node(
     clock, rng = SystemClock(), random.Random()
     async with (
         create_client(limits) as client,
-        Fleet(client, managed, clock=clock, rng=rng, on_demand=True) as fleet,
+        create_client(limits, settings.networks) as outside,
+        Fleet(
+            client,
+            managed,
+            clock=clock,
+            rng=rng,
+            retry=RetryPolicy.within(settings.request_timeout_s),
+            on_demand=True,
+            outside=outside,
+        ) as fleet,
     ):
         slots, start_timeout_s = settings.engine_slots, settings.start_timeout_s
         yield NodeResidency(fleet, slots=slots, start_timeout_s=start_timeout_s)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
@@ -24,7 +25,8 @@ from orchestrator.engines.failures import (
     from_status,
     says_no_such_model,
 )
-from orchestrator.engines.retry import RetryPolicy, with_retries
+from orchestrator.engines.http import MOST_BYTES, AnswerTooLarge, fetch, read_whole
+from orchestrator.engines.retry import ReadTimeout, RetryPolicy, with_retries
 from orchestrator.engines.sse import SSEDecoder
 from orchestrator.engines.target import Target
 
@@ -97,6 +99,19 @@ class OpenAIEngine:
             return Health(False, detail)
         return Health(True) if error is None else Health(False, str(error))
 
+    async def metrics(self) -> str:
+        """What the server's ``/metrics`` says, within two seconds.
+
+        Raises:
+            ValueError: it has none.
+            EngineError: it does not answer.
+        """
+        async with asyncio.timeout(_HEALTH_TIMEOUT_S):
+            response = await self._send("GET", "/metrics")
+        if response.status_code != httpx.codes.OK:
+            raise ValueError(f"status {response.status_code}")
+        return response.text
+
     async def has_model(self) -> Health:
         """Whether the server lists the model; one that lists none is believed."""
         try:
@@ -142,19 +157,24 @@ class OpenAIEngine:
     async def _send(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
         target = self._target
         try:
-            return await self._client.request(
+            request = self._client.build_request(
                 method, target.url(path), content=body, headers=target.headers
             )
+            return await fetch(self._client, request)
         except TRANSPORT_ERRORS as error:
             raise from_exception(target, error) from error
 
     async def _open(self, body: bytes) -> _Answer:
         """An answer under way, up to its first chunk."""
-        answer = _Answer(self._target, await self._send_for_stream(body))
+        answer = _Answer(
+            self._target,
+            await self._send_for_stream(body),
+            self._clock,
+            self._client.timeout.read or math.inf,
+        )
         try:
             if not answer.response.is_success:
-                await answer.response.aread()
-                raise self._error_of(answer.response)
+                raise self._error_of(await answer.read_whole())
             await answer.begin()
         except TRANSPORT_ERRORS as error:
             await answer.aclose()
@@ -197,10 +217,19 @@ class _Answer:
 
     first: Chunk
 
-    def __init__(self, target: Target, response: httpx.Response) -> None:
+    def __init__(
+        self, target: Target, response: httpx.Response, clock: Clock, silence_s: float
+    ) -> None:
         self.response = response
         self._target = target
+        self._clock = clock
+        self._silence_s = silence_s
+        self._heard_s = clock.monotonic()
         self.rest = self._chunks()
+
+    async def read_whole(self) -> httpx.Response:
+        """The answer of a server that would not stream."""
+        return await read_whole(self.response)
 
     async def begin(self) -> None:
         """Waits for the first chunk: up to here the call may be made again."""
@@ -223,6 +252,7 @@ class _Answer:
                         return
                     if chunk := reader.read(data):
                         yield chunk
+                        self._heard_s = self._clock.monotonic()  # or when it was read on
             yield reader.last()
         except EngineError as error:
             error.usage = reader.usage  # what was written until then is paid for all the same
@@ -236,9 +266,11 @@ class _Answer:
                     pass
 
     async def _events(self) -> AsyncGenerator[str, None]:
-        decoder = SSEDecoder()
+        decoder, size = SSEDecoder(), 0
         try:
             async for piece in self.response.aiter_bytes():
+                size += len(piece)
+                self._check(size)
                 for data in decoder.feed(piece):
                     yield data
         except TRANSPORT_ERRORS as error:
@@ -249,3 +281,13 @@ class _Answer:
             ) from error
         for data in decoder.close():
             yield data
+
+    def _check(self, size: int) -> None:
+        """Gives up on a stream without end, and on one that keeps talking and says nothing."""
+        if size > MOST_BYTES:
+            raise AnswerTooLarge
+        if self._clock.monotonic() - self._heard_s > self._silence_s:
+            raise ReadTimeout(
+                self._target.expert,
+                f"{self._target.server} has sent nothing of its answer for {self._silence_s:g} s",
+            )

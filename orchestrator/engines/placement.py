@@ -16,7 +16,7 @@ from orchestrator.engines.vllm import VllmSpec
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where one expert is served: at ``endpoint``, or by the managed ``process`` of that name.
+    """Where one expert is served: at ``endpoints``, or by the managed ``process`` of that name.
 
     ``model`` is the model id to send, ``api_key_env`` the variable with the server's key;
     ``fusion`` is what the process mixes for it, resolved to weights.
@@ -24,7 +24,7 @@ class Placement:
 
     expert: Expert
     model: str
-    endpoint: str | None = None
+    endpoints: tuple[str, ...] = ()
     process: str | None = None
     api_key_env: str | None = None
     fusion: FusionSpec | None = None
@@ -69,11 +69,11 @@ def _place(expert: Expert, everyone: Mapping[str, Expert]) -> Placement:
 
 
 def _at_endpoint(expert: Expert, everyone: Mapping[str, Expert]) -> Placement:
-    if not expert.endpoint:
+    if not expert.servers:
         raise ConfigurationError(
             f"expert {expert.name!r} has no endpoint; set it to its server's base URL"
         )
-    return Placement(expert, expert.model, endpoint=expert.endpoint, api_key_env=expert.api_key_env)
+    return Placement(expert, expert.model, endpoints=expert.servers, api_key_env=expert.api_key_env)
 
 
 def _in_own_process(expert: Expert, everyone: Mapping[str, Expert]) -> Placement:
@@ -95,8 +95,8 @@ def _with_base(expert: Expert, everyone: Mapping[str, Expert]) -> Placement:
             )
         return Placement(expert, expert.name, process=base.name)
     key = expert.api_key_env or base.api_key_env
-    endpoint = _at_endpoint(base, everyone).endpoint
-    return Placement(expert, expert.model or expert.name, endpoint=endpoint, api_key_env=key)
+    endpoints = _at_endpoint(base, everyone).endpoints
+    return Placement(expert, expert.model or expert.name, endpoints=endpoints, api_key_env=key)
 
 
 def _in_large(expert: Expert, everyone: Mapping[str, Expert]) -> Placement:

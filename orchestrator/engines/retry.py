@@ -10,15 +10,19 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
-from coterie.errors import EngineError, EngineTimeout, EngineUnavailable
+from coterie.errors import CircuitOpen, EngineError, EngineTimeout, EngineUnavailable
 from coterie.ports import Clock
 
 T = TypeVar("T")
 
 _READ_TIMEOUTS_RETRIED = 1
 """A silent server may well be working on the first request still; asking twice doubles its load."""
+
+
+_PAUSES_S = 10.0
+"""What pauses between tries may add to a deadline."""
 
 
 class ReadTimeout(EngineTimeout):
@@ -42,6 +46,11 @@ class RetryPolicy:
     max_retry_after_s: float = 10.0
     deadline_s: float = 900.0
 
+    @classmethod
+    def within(cls, silence_s: float) -> Self:
+        """The policy where a server may be silent for ``silence_s``: it may be so once more."""
+        return cls(deadline_s=2 * silence_s + min(_PAUSES_S, silence_s))
+
     def delay_s(
         self, failures: Sequence[EngineError], *, elapsed_s: float, rng: random.Random
     ) -> float | None:
@@ -58,6 +67,7 @@ class RetryPolicy:
         silences = sum(isinstance(failure, ReadTimeout) for failure in failures)
         return (
             failures[-1].retryable
+            and not isinstance(failures[-1], CircuitOpen)  # others are not kept waiting for it
             and len(failures) < self.max_tries
             and silences <= _READ_TIMEOUTS_RETRIED
         )

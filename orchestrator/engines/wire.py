@@ -12,6 +12,7 @@ from coterie.errors import EngineError, EngineProtocolError, EngineRejected, Eng
 from coterie.types import Chunk, Completion, Question, Sampling, Usage, as_jsonable
 from orchestrator.engines.failures import excerpt, from_event
 from orchestrator.engines.target import Target
+from orchestrator.json_text import trouble, without_halves
 
 TOKENS_PER_MESSAGE = 8
 """What a chat template adds around a message, at most, in the templates we looked at."""
@@ -116,13 +117,16 @@ def _dump(content: Any) -> str:
 
 
 def parse_object(target: Target, text: bytes | str) -> dict[str, Any]:
-    """The JSON object ``text`` is.
+    """The JSON object ``text`` is: what a server says is as little to be trusted as a caller.
 
     Raises:
-        EngineProtocolError: it is none.
+        EngineProtocolError: it is none, or one that cannot be passed on.
     """
+    raw = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    if told := trouble(raw):
+        raise _nonsense(target, f"JSON that cannot be passed on: {told}")
     try:
-        parsed = json.loads(text)
+        parsed = json.loads(without_halves(raw))
     except (ValueError, RecursionError) as error:
         raise _nonsense(target, f"something that is not JSON ({_show(target, text)})") from error
     if not isinstance(parsed, dict):

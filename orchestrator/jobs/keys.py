@@ -67,15 +67,15 @@ def revision(expert: Expert, experts: Mapping[str, Expert]) -> str:
 
     Its prices, description and tags are no part of it; its name is, so that two entries of the same
     model are two voices.  ``experts`` has what an expert needs: the base of a ``lora``, the parts
-    of a ``fusion``.  Weights in a local folder count by their contents (adapters) or by the names
-    and sizes of the files (whole models, which are too big to read), never by time or place, so
-    that machines agree.
+    of a ``fusion``.  Of several endpoints the first counts, as all serve the same.  Weights in a
+    local folder count by their contents (adapters) or by the names and sizes of the files (whole
+    models, which are too big to read), never by time or place, so that machines agree.
     """
     shape: dict[str, Any] = {
         "name": expert.name,
         "kind": expert.kind,
         "model": _model(expert.model),
-        "endpoint": expert.endpoint,
+        "endpoint": expert.servers[0] if expert.servers else None,
         "base": _other(expert.base, experts),
         "adapter": _adapter(expert.adapter) if expert.adapter else None,
         "context_length": expert.context_length,

@@ -14,6 +14,7 @@ from coterie.types import (
     ExpertSource,
     Failure,
     FusionSpec,
+    Limits,
     Message,
     Question,
     Route,
@@ -163,6 +164,8 @@ def expert_of(record: Mapping[str, Any]) -> Expert:
             "tags": tuple(record["tags"]),
             "examples": tuple(record.get("examples") or ()),
             "fusion": FusionSpec.of(record["fusion"]) if record.get("fusion") else None,
+            "endpoints": tuple(record.get("endpoints", ())),
+            "limits": Limits(**record["limits"]) if record.get("limits") else None,
         }
     )
 

@@ -11,6 +11,7 @@ import zlib
 from datetime import UTC, datetime, timedelta
 
 BITS = 12
+LAST = (1 << 63) - 1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -21,8 +22,9 @@ def moment_of(created_at: datetime, id: str) -> int:
 
 
 def first_moment(at: datetime) -> int:
-    """The lowest moment that is not before ``at``."""
-    return ((at - EPOCH) // MICROSECOND) << BITS
+    """The lowest moment that is not before ``at``; of those a database can keep the nearest."""
+    moment = ((at - EPOCH) // MICROSECOND) << BITS
+    return max(-LAST, min(LAST, moment))
 
 
 def time_of(moment: int) -> datetime:

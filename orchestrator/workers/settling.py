@@ -14,6 +14,7 @@ from functools import partial
 from coterie.errors import EngineError, EngineProtocolError, EngineUnavailable
 from coterie.ports import Engine
 from coterie.types import Completion
+from orchestrator.engines.admission import patiently
 from orchestrator.failing import failure_of
 from orchestrator.scheduling.patience import Patience
 from orchestrator.scheduling.work import Unit, Units
@@ -86,7 +87,8 @@ class Settler:
         unit, order.asking = order.unit, True
         try:
             engine = self._engine(unit.expert)
-            completion = order.completion = await engine.complete(unit.question, unit.sampling)
+            with patiently():  # whoever chats goes first
+                completion = order.completion = await engine.complete(unit.question, unit.sampling)
         except EngineError as error:
             if error.retryable and await self._is_gone(unit.expert):
                 raise EngineLost(error) from None

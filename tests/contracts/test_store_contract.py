@@ -16,6 +16,7 @@ from coterie.types import (
     ExpertSource,
     FusionSpec,
     GradedAnswer,
+    Limits,
     Reading,
     Sampling,
     SkillWeight,
@@ -54,6 +55,8 @@ FULL = Expert(
         {"kind": "static", "alpha": [0.5, 1.0]},
     ),
     recruit=False,
+    endpoints=("http://a.example:1", "http://b.example:2"),
+    limits=Limits(8, 16, 2.5),
 )
 
 

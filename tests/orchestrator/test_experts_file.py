@@ -14,11 +14,18 @@ from coterie.types import (
     ExpertKind,
     ExpertSource,
     FusionSpec,
+    Limits,
     Sampling,
     Skill,
     SmallModel,
 )
-from orchestrator.experts_file import ExpertEntry, ExpertsFile, json_schema, load_experts
+from orchestrator.experts_file import (
+    ExpertEntry,
+    ExpertsFile,
+    entry_of,
+    json_schema,
+    load_experts,
+)
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "experts.schema.json"
 
@@ -296,3 +303,21 @@ def test_the_committed_schema_is_current() -> None:
     assert json.loads(SCHEMA.read_text(encoding="utf-8")) == json_schema(), (
         "run: python -m orchestrator.experts_file > docs/experts.schema.json"
     )
+
+
+def test_servers_and_limits_of_an_entry(file: Writes) -> None:
+    found = file.load(
+        """
+        experts:
+          - name: big
+            kind: openai
+            model: org/big
+            endpoints: ["http://${HOST}:1", "http://b:2"]
+            limits: {concurrency: 8, queue_s: 2.5}
+        """,
+        HOST="a",
+    )
+    [expert] = found.experts
+    assert expert.servers == expert.endpoints == ("http://a:1", "http://b:2")
+    assert expert.limits == Limits(8, 64, 2.5)
+    assert ExpertEntry(**entry_of(expert)).to_domain(source=expert.source) == expert

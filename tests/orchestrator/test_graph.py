@@ -88,12 +88,24 @@ async def test_when_everyone_fails_the_caller_is_told_what_each_said(kit: Any) -
         await coterie(kit, kit.roster(engines, {"a": 0.95, "b": 0.5})).run(kit.inquiry())
 
 
-async def test_the_asking_ends_when_too_many_have_failed(kit: Any) -> None:
+async def test_the_last_of_many_answers_when_all_others_have_failed(kit: Any) -> None:
     names = [f"e{i:02d}" for i in range(30)]
     engines = [kit.engine(n, error=EngineUnavailable(n, "down")) for n in names]
     graph = coterie(kit, kit.roster(engines, dict.fromkeys(names, 0.95)), Policy(most=5))
     with pytest.raises(NoExpertAvailable):
         await graph.run(kit.inquiry())
+    assert [len(e.asked) for e in engines] == [1] * 30
+    engines[-1].error = None
+    assert (await graph.run(kit.inquiry())).answer.expert == "e29"
+
+
+async def test_with_an_answer_the_asking_ends_when_too_many_have_failed(kit: Any) -> None:
+    names = [f"e{i:02d}" for i in range(30)]
+    engines = [kit.engine(n, error=EngineUnavailable(n, "down")) for n in names]
+    engines[0].error = None
+    graph = coterie(kit, kit.roster(engines, dict.fromkeys(names, 0.95)), Policy(most=5))
+    found = await graph.run(kit.inquiry(strategy="all"))
+    assert found.answer.expert == "e00"
     assert sum(bool(e.asked) for e in engines) == 10
 
 

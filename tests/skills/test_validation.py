@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coterie.errors import RegistryError
-from coterie.types import Expert, ExpertKind
+from coterie.types import Expert, ExpertKind, Limits
 from skills.validation import by_name, check, check_all, check_not_needed, normalised
 
 REMOTE = Expert("remote", ExpertKind.OPENAI, "gpt", endpoint="https://api.example")
 LOCAL = Expert("local", ExpertKind.VLLM, "package:small")
 LORA = Expert("lora", ExpertKind.LORA, "lora", base="local", adapter="/adapters/lora")
 SERVED = Expert("served", ExpertKind.LORA, "sql-lora", base="remote")
-ALL = by_name([REMOTE, LOCAL, LORA, SERVED])
+MANY = Expert("many", ExpertKind.OPENAI, "gpt", endpoints=("http://a", "http://b"))
+ALL = by_name([REMOTE, LOCAL, LORA, SERVED, MANY])
 
 
 @pytest.mark.parametrize("expert", ALL.values(), ids=lambda e: e.name)
@@ -48,12 +49,21 @@ BAD = [
     (REMOTE, {"base": "local"}, "kind 'openai' takes no 'base'"),
     (REMOTE, {"engine_args": {"a": 1}}, "kind 'openai' takes no 'engine_args'"),
     (LOCAL, {"model": ""}, "kind 'vllm' needs 'model'"),
+    (REMOTE, {"endpoints": ("http://a", "http://b")}, "both 'endpoint' and 'endpoints'"),
+    (MANY, {"endpoints": ("http://a", "http://A/")}, "two of its 'endpoints' are the same"),
+    (MANY, {"endpoints": ("http://a", "b:80")}, "not an http"),
+    (MANY, {"endpoints": tuple(f"http://h:{i}" for i in range(1, 66))}, "more than 64"),
+    (MANY, {"name": "twin", "endpoints": ("http://x", "http://b")}, "'many' is the same model"),
+    (LOCAL, {"endpoints": ("http://h",)}, "kind 'vllm' takes no 'endpoints'"),
+    (LOCAL, {"limits": Limits(0)}, "'limits' make no sense"),
+    (LOCAL, {"limits": Limits(1, -1)}, "'limits' make no sense"),
+    (LOCAL, {"limits": Limits(1, 1, float("nan"))}, "'limits' make no sense"),
     (LOCAL, {"endpoint": "http://h"}, "kind 'vllm' takes no 'endpoint'"),
     (LOCAL, {"adapter": "/a"}, "kind 'vllm' takes no 'adapter'"),
     (LORA, {"base": None}, "needs 'base'"),
     (LORA, {"base": "lora"}, "its own base"),
-    (LORA, {"base": "nobody"}, "'nobody' is not registered; known are 'local', 'remote'"),
-    (LORA, {"base": "served"}, "'served' is an adapter itself.*'local', 'remote'"),
+    (LORA, {"base": "nobody"}, "'nobody' is not registered; known are 'local', 'many', 'remote'"),
+    (LORA, {"base": "served"}, "'served' is an adapter itself.*'local', 'many', 'remote'"),
     (LORA, {"adapter": None}, "kind 'lora' needs 'adapter'"),
     (SERVED, {"model": ""}, "kind 'lora' needs 'model'"),
     (SERVED, {"adapter": "/a"}, "loads adapters itself"),
@@ -131,3 +141,9 @@ def test_a_base_that_is_needed_names_who_needs_it() -> None:
 )
 def test_endpoints_are_kept_in_one_form(given: str, kept: str) -> None:
     assert normalised(replace(REMOTE, endpoint=given)).endpoint == kept
+
+
+def test_a_list_of_one_endpoint_is_that_one() -> None:
+    one = normalised(replace(MANY, endpoints=("http://h:1/v1",)))
+    assert (one.endpoint, one.endpoints) == ("http://h:1", ())
+    assert normalised(replace(MANY, endpoints=("http://a/", "http://b/v1"))) == MANY

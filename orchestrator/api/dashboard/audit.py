@@ -63,7 +63,7 @@ async def show(
     target: str = "",
     since: str = "",
     until: str = "",
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, lt=1 << 31)] = None,
 ) -> Response:
     """Changes, the newest first."""
     filters = ChangeFilters(

@@ -15,7 +15,7 @@ from orchestrator.experts_file import ExpertEntry, entry_of
 COMMON = ("name", "description", "tags")
 SWITCHES = ("enabled", "recruit")
 PLACED: Mapping[ExpertKind, tuple[str, ...]] = {
-    ExpertKind.OPENAI: ("endpoint", "model", "api_key_env"),
+    ExpertKind.OPENAI: ("endpoint", "endpoints", "model", "api_key_env"),
     ExpertKind.VLLM: ("model", "engine_args"),
     ExpertKind.LORA: ("base", "adapter", "model"),
     ExpertKind.FUSION: ("fusion",),
@@ -23,7 +23,7 @@ PLACED: Mapping[ExpertKind, tuple[str, ...]] = {
 """The fields that say where an expert of a kind runs."""
 FIGURES = ("context_length", "total_params_b", "active_params_b")
 PRICES = ("prompt_price", "completion_price")
-STRUCTURED = ("engine_args", "fusion", "defaults", "examples")
+STRUCTURED = ("engine_args", "fusion", "defaults", "examples", "endpoints", "limits")
 """Fields that hold YAML."""
 MOST = 100_000
 """Characters of a field."""
@@ -81,7 +81,7 @@ def entry_from(kind: ExpertKind, values: Mapping[str, str]) -> ExpertEntry:
     """The entry that the form says; raises :class:`FormProblem`."""
     given: dict[str, Any] = {"kind": kind, **{name: bool(values.get(name)) for name in SWITCHES}}
     problems: dict[str, str] = {}
-    names = (*COMMON, *PLACED[kind], *FIGURES, *PRICES, "defaults", "examples")
+    names = (*COMMON, *PLACED[kind], *FIGURES, *PRICES, "defaults", "limits", "examples")
     for name in names:
         text = values.get(name, "").strip()
         if not text:

@@ -105,7 +105,8 @@ def where_of(expert: Expert, around: Surroundings) -> str:
     """Where it is resident."""
     host = around.experts.get(expert.host)
     if expert.kind is ExpertKind.OPENAI or (host and host.kind is ExpertKind.OPENAI):
-        return f"at {server_of((host or expert).endpoint)}"
+        first, *others = (host or expert).servers or (None,)
+        return f"at {server_of(first)}" + (f" and {len(others)} more" if others else "")
     places = [w.name for w in around.workers if expert.name in w.resident]
     process = around.process(expert.name)
     if process and process.pid is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from coterie.db import utcnow
-from coterie.types import Estimate, Expert, ExpertKind, ExpertSource, Profile
+from coterie.types import Estimate, Expert, ExpertKind, ExpertSource, Limits, Profile
 from orchestrator.keys.key import ApiKey, Role
 from skills.knowledge import Knowledge
 from skills.snapshot import SnapshotInfo, pack
@@ -84,9 +84,24 @@ async def test_an_expert_is_added_changed_and_removed(admin: Visitor) -> None:
     assert actions == ["expert.remove", "expert.replace", "expert.replace", "expert.add"]
 
 
+async def test_servers_and_limits_go_through_the_form(admin: Visitor) -> None:
+    entry = {name: value for name, value in ENTRY.items() if name != "endpoint"}
+    more = {"endpoints": "[http://a:1/v1, http://b:2]", "limits": "{concurrency: 4, queue: 0}"}
+    assert (await admin.post("/experts/_new?kind=openai", entry | more)).status_code == 204
+    found = await admin.parts.registry.get("new")
+    assert found.endpoints == ("http://a:1", "http://b:2")
+    assert found.limits == Limits(4, 0)
+    form = await admin.see("/experts/new/edit")
+    assert "- http://b:2" in form
+    assert "concurrency: 4" in form
+    assert "at a:1 and 1 more" in await admin.see("/experts/new")
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
+        ({"endpoints": "[http://a:1, http://b:2]"}, "both 'endpoint' and 'endpoints'"),
+        ({"limits": "{concurrency: 0}"}, "concurrency: should be greater than or equal to 1"),
         ({"name": "Not Allowed"}, "a letter or a digit"),
         ({"context_length": "-3"}, "greater than 0"),
         ({"defaults": "temperature: [cold"}, "not YAML"),

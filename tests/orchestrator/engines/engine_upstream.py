@@ -61,6 +61,7 @@ class Upstream:
     tokenize: Reply | None = None
     health: Reply | None = None
     models: Reply | None = None
+    others: dict[str, Reply] = field(default_factory=dict)
 
     def says(self, *replies: Reply) -> None:
         self.replies.extend(replies)
@@ -83,6 +84,7 @@ class Upstream:
                 "/tokenize": self.tokenize,
                 "/health": self.health,
                 "/v1/models": self.models,
+                **self.others,
             }.get(request.url.path)
             if reply is None:
                 return JSONResponse({"detail": "Not Found"}, 404)

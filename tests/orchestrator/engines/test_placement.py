@@ -17,10 +17,10 @@ REMOTE = Expert("remote", ExpertKind.LORA, "tuned", base="hosted")
 def test_each_kind_has_its_place() -> None:
     plan = make_plan([HOSTED, OWN, LORA, REMOTE])
     assert plan.placements == {
-        "hosted": Placement(HOSTED, "gpt", endpoint="http://a", api_key_env="KEY"),
+        "hosted": Placement(HOSTED, "gpt", endpoints=("http://a",), api_key_env="KEY"),
         "own": Placement(OWN, "own", process="own"),
         "lora": Placement(LORA, "lora", process="own"),
-        "remote": Placement(REMOTE, "tuned", endpoint="http://a", api_key_env="KEY"),
+        "remote": Placement(REMOTE, "tuned", endpoints=("http://a",), api_key_env="KEY"),
     }
     assert list(plan.processes) == ["own"]
     assert plan.processes["own"].adapters == {"lora": "/lora"}

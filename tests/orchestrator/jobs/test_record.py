@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from coterie.types import Expert, ExpertKind, FusionSpec, Sampling, SmallModel, as_jsonable
+from coterie.types import Expert, ExpertKind, FusionSpec, Limits, Sampling, SmallModel, as_jsonable
 from orchestrator.jobs import record
 
 
@@ -20,5 +20,7 @@ def test_an_expert_that_was_kept_equals_the_one_that_was_entered() -> None:
         fusion=FusionSpec(
             "bob", SmallModel(expert="cleo"), (SmallModel("m", overrides={"a": 1}),), {"kind": "x"}
         ),
+        endpoints=("http://a", "http://b"),
+        limits=Limits(4, 8, 1.5),
     )
     assert record.expert_of(json.loads(json.dumps(as_jsonable(entered)))) == entered
