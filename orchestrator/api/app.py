@@ -21,6 +21,7 @@ from orchestrator.api import (
     keys,
     models,
     records,
+    responses,
     skills,
 )
 from orchestrator.api.chat import new_request_id
@@ -29,6 +30,7 @@ from orchestrator.parts import Parts
 MODULES = (
     records,  # first: "/v1/routes/export" is no id
     chat,
+    responses,
     models,
     health,
     admin,

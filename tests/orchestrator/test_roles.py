@@ -37,6 +37,7 @@ TABLE: dict[str, dict[str, frozenset[str]]] = {
     "/openapi.json": {"GET": ANYBODY},
     "/v1/models": {"GET": EVERY_ROLE},
     "/v1/chat/completions": {"POST": CHATS},
+    "/v1/responses": {"POST": CHATS},
     "/v1/routes": {"GET": READS, "POST": CHATS, "DELETE": ADMIN},
     "/v1/routes/export": {"GET": READS},
     "/v1/routes/{id}": {"GET": EVERY_ROLE, "DELETE": ADMIN},
