@@ -13,7 +13,9 @@ from orchestrator.api import (
     aggregation,
     batches,
     chat,
+    completions,
     dashboard,
+    embeddings,
     errors,
     files,
     health,
@@ -31,6 +33,8 @@ MODULES = (
     records,  # first: "/v1/routes/export" is no id
     chat,
     responses,
+    completions,
+    embeddings,
     models,
     health,
     admin,

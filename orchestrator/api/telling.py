@@ -80,16 +80,23 @@ class Telling:
     async def respond(self, request: Request) -> Response:
         """The streaming response, once there is something to stream."""
         try:
-            first = await while_connected(request.receive, self.first())
+            first = await self.begun(request)
         except CallerGone:
-            await self.close()
             return Response(status_code=CLIENT_CLOSED_REQUEST)
+        return EventStream(self.lines(first), self.headers(), self.close)
+
+    async def begun(self, request: Request) -> Event | None:
+        """What :meth:`lines` begin with; None: a comment.  Closes where there will be none.
+
+        Raises CallerGone, and whatever the answer failed with.
+        """
+        try:
+            return await while_connected(request.receive, self._first())
         except BaseException as error:
-            if isinstance(error, Exception):
+            if isinstance(error, Exception) and not isinstance(error, CallerGone):
                 self._story.failed(error)
             await self.close()
             raise
-        return EventStream(self.lines(first), self.headers(), self.close)
 
     def headers(self) -> dict[str, str]:
         """Who was asked, as far as it is known."""
@@ -104,8 +111,7 @@ class Telling:
         await self._feed.aclose()
         self._story.left()
 
-    async def first(self) -> Event | None:
-        """What the stream begins with; None: a comment."""
+    async def _first(self) -> Event | None:
         due = time.monotonic() + self._every_s
         while event := await self._feed.next(due - time.monotonic()):
             self._story.see(event)

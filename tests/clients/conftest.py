@@ -76,6 +76,8 @@ async def _served(
             {**server, "name": n, "model": n, "recruit": n == "speaker", "context_length": 4096}
             for n in NAMES
         ]
+        embedder = {"kind": "embeddings", "model": "embedder-there", "prompt_price": 2}
+        entries.append({**server, **embedder, "name": "embedder"})
         config = tmp_path / "experts.yaml"
         config.write_text(json.dumps({"experts": entries}))
         settings = Settings.load(
