@@ -129,7 +129,7 @@ class ResponseEvents:
         if self._open is None or self._open.kind != kind:
             events = [*self._close(self._open, "completed"), *self._begin(kind)]
         assert self._open is not None
-        more = {"logprobs": []} if kind == MESSAGE else {}
+        more: dict[str, Any] = {"logprobs": []} if kind == MESSAGE else {}
         self._open.pieces.append(text)
         return [*events, self._delta(self._open, text, content_index=0, **more)]
 

@@ -181,7 +181,7 @@ PARTS: Mapping[str, Callable[[Fields], dict[str, Any]]] = {
 
 def _part(part: Any, where: str) -> dict[str, Any]:
     kind = part.get("type") if isinstance(part, Mapping) else None
-    if kind not in PARTS:
+    if not isinstance(kind, str) or kind not in PARTS:
         known = ", ".join(PARTS)
         raise RequestError(f"{where}: no part of type {kind!r}; there are {known}", param=where)
     if part.get("file_id") or part.get("file_url"):

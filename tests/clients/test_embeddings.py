@@ -15,6 +15,7 @@ from coterie.db import utcnow
 from orchestrator.keys.budget import Budget
 from orchestrator.keys.key import ApiKey, Role
 
+JSON = {"Content-Type": "application/json"}
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
@@ -67,7 +68,7 @@ async def test_what_cannot_be_embedded_is_refused_by_name(
     served: Any, fields: dict[str, Any], param: str
 ) -> None:
     body = {"model": "embedder", "input": "tea", **fields}
-    told = await served.http.post("/v1/embeddings", content=json.dumps(body))
+    told = await served.http.post("/v1/embeddings", content=json.dumps(body), headers=JSON)
     assert told.status_code == 400
     assert told.json()["error"]["param"] == param
     assert served.upstream.asked == []
