@@ -8,4 +8,6 @@ from inspect_ai.solver import generate
 
 @task
 def many() -> Task:
-    return Task([Sample("How many?", target="forty two")], generate(), includes())
+    return Task(
+        dataset=[Sample("How many?", target="forty two")], solver=generate(), scorer=includes()
+    )
