@@ -101,6 +101,8 @@ class ExpertKind(StrEnum):
 
     OPENAI = "openai"
     """Any server that speaks OpenAI's chat API."""
+    EMBEDDINGS = "embeddings"
+    """An embedding model of such a server; never chatted with."""
     VLLM = "vllm"
     """A vLLM engine that Coterie starts, watches and stops."""
     LORA = "lora"
@@ -231,9 +233,14 @@ class Expert:
         return self.endpoints or ((self.endpoint,) if self.endpoint else ())
 
     @property
+    def chats(self) -> bool:
+        """Whether it answers questions; what does not, embeds texts."""
+        return self.kind is not ExpertKind.EMBEDDINGS
+
+    @property
     def recruited(self) -> bool:
         """Whether routing may choose it; one that is enabled without is asked by name alone."""
-        return self.enabled and self.recruit
+        return self.enabled and self.recruit and self.chats
 
     @property
     def host(self) -> str:

@@ -16,6 +16,7 @@ from orchestrator.access import Access, read_or_make_key
 from orchestrator.alpha import AlphaRecords
 from orchestrator.batches.composition import batch_service, request_tasks
 from orchestrator.descriptions import Descriptions
+from orchestrator.embedding import BuiltIn
 from orchestrator.engines.alpha_traces import AlphaTraces, traces_folder
 from orchestrator.erasure import Erasure
 from orchestrator.experts_file import load_experts
@@ -93,9 +94,8 @@ async def build(
         taxonomy = declared.skills or DEFAULT_TAXONOMY
         engines = all_up(fleet) if fleet else await open_engines(settings, stack)
         roster = Roster(engines.fleet)
-        by_meaning = EmbeddingInference(
-            taxonomy, encoder or load_encoder(settings.embedding_model, settings.cache_dir)
-        )
+        encoder = encoder or load_encoder(settings.embedding_model, settings.cache_dir)
+        by_meaning = EmbeddingInference(taxonomy, encoder)
         # Whoever brings an inference of his own brings no encoder.
         embed = by_meaning.embed if inference is None else None
         descriptions = Descriptions(embed)
@@ -174,6 +174,7 @@ async def build(
             ledger=ledger,
             profiling=profiling,
             descriptions=descriptions,
+            embedder=BuiltIn(encoder, embed) if embed else None,
             jobs=jobs,
             batches=batches,
             workforce=Workforce(here.queue, shared),

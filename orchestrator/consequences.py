@@ -98,7 +98,7 @@ def _calls(act: Act, expert: Expert, running: int) -> Iterator[str]:
         yield "It answers nothing now; it gets no new requests."
     elif act is Act.DRAIN:
         yield f"It gets no new requests; {_count(running, 'call')} it answers now go on to the end."
-    elif expert.kind is ExpertKind.OPENAI:
+    elif expert.kind in (ExpertKind.OPENAI, ExpertKind.EMBEDDINGS):
         yield f"It gets no new requests; {_count(running, 'call')} at its server go on."
     else:
         yield f"{_count(running, 'call')} it answers now may be cut off; drain it to let them end."
@@ -118,7 +118,7 @@ def _engine_ends(expert: Expert, experts: Mapping[str, Expert]) -> Iterator[str]
 def _engine_starts(expert: Expert) -> Iterator[str]:
     if expert.kind is ExpertKind.VLLM:
         yield "Its engine is started, which takes a while."
-    elif expert.kind is not ExpertKind.OPENAI:
+    elif expert.kind not in (ExpertKind.OPENAI, ExpertKind.EMBEDDINGS):
         yield f"The engine of {expert.host!r}, which serves it, may have to start again."
 
 

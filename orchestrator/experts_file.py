@@ -77,9 +77,9 @@ class ExpertEntry(_Entry):
         pattern="^[a-z0-9][a-z0-9._-]{0,63}$", description="What requests and reports call it."
     )
     kind: ExpertKind = Field(
-        description="openai: a server that speaks OpenAI's chat API. vllm: an engine Coterie "
-        "starts. lora: an adapter on the engine of another expert. fusion: small models that "
-        "shift the logits of a large one in its engine."
+        description="openai: a server that speaks OpenAI's chat API. embeddings: an embedding "
+        "model of such a server. vllm: an engine Coterie starts. lora: an adapter on the engine of "
+        "another expert. fusion: small models that shift the logits of a large one in its engine."
     )
     model: str = Field(
         "",

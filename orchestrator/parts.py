@@ -15,6 +15,7 @@ from orchestrator.access import Access
 from orchestrator.batches.service import BatchService
 from orchestrator.descriptions import Descriptions
 from orchestrator.draining import Draining
+from orchestrator.embedding import BuiltIn
 from orchestrator.erasure import Erasure
 from orchestrator.feedback import FeedbackService
 from orchestrator.graph import Coterie
@@ -81,6 +82,7 @@ class Parts:
     ledger: LedgerStore
     profiling: Profiling
     descriptions: Descriptions
+    embedder: BuiltIn | None
     jobs: JobService
     batches: BatchService
     workforce: Workforce

@@ -64,7 +64,7 @@ class Registrar:
         """
         expert = entry.to_domain(source=ExpertSource.MANAGED)
         await self._check_networks([expert])
-        if verify and expert.kind is ExpertKind.OPENAI:
+        if verify and expert.kind in (ExpertKind.OPENAI, ExpertKind.EMBEDDINGS):
             await self._verify(expert)
         if verify:
             await self._verify_fusions([expert])
@@ -112,7 +112,7 @@ class Registrar:
         expert = entry.to_domain(source=ExpertSource.MANAGED)
         check(expert, others)
         asked = _at_its_server(expert, others)
-        if asked.kind is ExpertKind.OPENAI:
+        if asked.kind in (ExpertKind.OPENAI, ExpertKind.EMBEDDINGS):
             return await self.parts.fleet.probe(asked)
         try:
             await asyncio.to_thread(_check_weights, asked)

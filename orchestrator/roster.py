@@ -22,6 +22,7 @@ from coterie.errors import (
     EveryoneBusy,
     ExpertBusy,
     NoExpertAvailable,
+    RequestError,
     UnknownModel,
 )
 from coterie.ports import Engine
@@ -37,6 +38,8 @@ from skills.knowledge import Knowledge
 
 POOLS = 16
 """Pools that are kept at a time."""
+EMBEDDER = "coterie-embedder"
+"""The encoder of questions, as an embedding model that anybody may ask."""
 TEMPLATE_TOKENS = 16
 """Upper bound on the tokens a chat template adds per message (and once for the reply)."""
 
@@ -81,13 +84,22 @@ class Roster:
 
     @property
     def enabled(self) -> tuple[Expert, ...]:
-        """The enabled experts, by name."""
-        return tuple(e for _, e in sorted(self.snapshot.experts.items()) if e.enabled)
+        """The enabled experts that answer questions, by name."""
+        return tuple(e for e in self._enabled if e.chats)
+
+    @property
+    def embedders(self) -> tuple[Expert, ...]:
+        """The enabled embedding models, by name."""
+        return tuple(e for e in self._enabled if not e.chats)
+
+    @property
+    def _enabled(self) -> Iterator[Expert]:
+        return (e for _, e in sorted(self.snapshot.experts.items()) if e.enabled)
 
     @property
     def recruited(self) -> tuple[Expert, ...]:
         """Those of them that routing may choose, by name."""
-        return tuple(e for e in self.enabled if e.recruit)
+        return tuple(e for e in self.enabled if e.recruited)
 
     async def warm(self, policy: Policy, restricted: Iterable[Collection[str]] = ()) -> None:
         """Derives what decisions rest on, if there is new knowledge, before a request needs it.
@@ -104,7 +116,8 @@ class Roster:
         self._warm = {names: k for names, k in self._warm.items() if k is knowledge}
 
     def expert(self, name: str) -> Expert:
-        """The enabled expert called ``name``."""
+        """The enabled expert called ``name``; an embedding model is none."""
+        self.check_chats(name)
         expert = self.snapshot.experts.get(name)
         if expert is None or not expert.enabled:
             state = "is disabled" if expert else "is not registered"
@@ -113,7 +126,17 @@ class Roster:
             )
         return expert
 
-    def engine(self, name: str) -> Engine:
+    def check_chats(self, name: str) -> None:
+        """Raises :class:`RequestError` where ``name`` is an embedding model's."""
+        known = self.snapshot.experts.get(name)
+        if not known.chats if known else name == EMBEDDER:
+            raise RequestError(
+                f"{name!r} is an embedding model, which answers nothing: send its texts to "
+                "/v1/embeddings, or name another model",
+                param="model",
+            )
+
+    def engine(self, name: str) -> GatedEngine:
         """The engine of an expert, its calls counted at the expert's gate.
 
         Raises EngineUnavailable while it is starting, down or drained.

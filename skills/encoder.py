@@ -38,12 +38,27 @@ class SentenceEncoder:
         self._loaded: Any = None
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        if self._loaded is None:
-            self._loaded = sentence_model(self.model)
-        vectors = self._loaded.encode(
+        vectors = self._model().encode(
             list(texts), normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
         )
         return np.asarray(vectors, dtype=np.float32)
+
+    @property
+    def longest(self) -> int | None:
+        """The tokens of a text that are read; what comes after them is not.  Blocks."""
+        most = self._model().max_seq_length
+        return int(most) if most else None
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each text, those that begin and end it included.  Blocks."""
+        tokenizer = self._model().tokenizer
+        found = tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
+        return [len(ids) for ids in found]
+
+    def _model(self) -> Any:
+        if self._loaded is None:
+            self._loaded = sentence_model(self.model)
+        return self._loaded
 
 
 def load_encoder(name: str, cache: Path) -> Encoder:

@@ -121,8 +121,7 @@ def _lora_problems(expert: Expert, others: Experts) -> Iterator[str]:
         yield "an adapter cannot be its own base"
     elif base is None:
         yield f"its base {expert.base!r} is not registered; known are {_names(_bases(others))}"
-    elif base.kind in (ExpertKind.LORA, ExpertKind.FUSION):
-        what = "an adapter" if base.kind is ExpertKind.LORA else "a fusion"
+    elif what := _NO_BASES.get(base.kind):
         yield (
             f"its base {expert.base!r} is {what} itself; use what that one runs on, "
             f"one of {_names(_bases(others))}"
@@ -155,8 +154,15 @@ def _fusion_problems(expert: Expert, others: Experts) -> Iterator[str]:
     yield from fusion_problems(expert, others)
 
 
+_NO_BASES = {
+    ExpertKind.LORA: "an adapter",
+    ExpertKind.FUSION: "a fusion",
+    ExpertKind.EMBEDDINGS: "an embedding model",
+}
+"""The kinds that no adapter runs on."""
 _KIND_PROBLEMS = {
     ExpertKind.OPENAI: _openai_problems,
+    ExpertKind.EMBEDDINGS: _openai_problems,
     ExpertKind.VLLM: _vllm_problems,
     ExpertKind.LORA: _lora_problems,
     ExpertKind.FUSION: _fusion_problems,

@@ -13,7 +13,9 @@ from orchestrator.api import (
     aggregation,
     batches,
     chat,
+    completions,
     dashboard,
+    embeddings,
     errors,
     files,
     health,
@@ -21,6 +23,7 @@ from orchestrator.api import (
     keys,
     models,
     records,
+    responses,
     skills,
 )
 from orchestrator.api.chat import new_request_id
@@ -31,6 +34,9 @@ from orchestrator.parts import Parts
 MODULES = (
     records,  # first: "/v1/routes/export" is no id
     chat,
+    responses,
+    completions,
+    embeddings,
     models,
     health,
     admin,

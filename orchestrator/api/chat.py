@@ -91,6 +91,7 @@ def to_inquiry(body: ChatRequest, request: Request, parts: Parts) -> Inquiry:
     Raises :class:`ModelNotAllowed` where the caller's key may not use it.
     """
     caller = caller_of(request)
+    parts.roster.check_chats(body.model)
     to = addressee(body.model, {e.name for e in parts.roster.enabled})
     if to.expert:
         caller.check_expert(to.expert)

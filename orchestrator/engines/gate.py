@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import cast
 
 from coterie.errors import EngineError, EngineUnavailable
 from coterie.ports import Engine
-from coterie.types import Chunk, Completion, Health, Question, Sampling
+from coterie.types import JSON, Chunk, Completion, Health, Question, Sampling
+from orchestrator.engines.embedding import Embedded, Embeds
 
 
 class Gate:
@@ -74,6 +76,11 @@ class GatedEngine:
     async def count_tokens(self, question: Question) -> int:
         with self._gate.passing(self._expert):
             return await self._find().count_tokens(question)
+
+    async def embed(self, texts: Sequence[str], fields: Mapping[str, JSON]) -> Embedded:
+        """Vectors of ``texts``; of an embedding model's engine alone."""
+        with self._gate.passing(self._expert):
+            return await cast("Embeds", self._find()).embed(texts, fields)
 
     async def health(self) -> Health:
         """Whether it can be asked now: not while it is moved."""

@@ -10,15 +10,16 @@ import asyncio
 import contextlib
 import math
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import httpx
 
 from coterie.errors import EngineError, EngineProtocolError
 from coterie.ports import Clock
-from coterie.types import Chunk, Completion, Health, Question, Sampling
-from orchestrator.engines import wire
+from coterie.types import JSON, Chunk, Completion, Health, Question, Sampling
+from orchestrator.engines import embedding, wire
+from orchestrator.engines.embedding import Embedded
 from orchestrator.engines.failures import (
     TRANSPORT_ERRORS,
     from_exception,
@@ -78,6 +79,12 @@ class OpenAIEngine:
                 yield chunk
         finally:
             await answer.aclose()
+
+    async def embed(self, texts: Sequence[str], fields: Mapping[str, JSON]) -> Embedded:
+        """Vectors of ``texts``, in their order; ``fields`` go along with them."""
+        body = embedding.body(self._target, texts, fields)
+        answer = await self._retrying(lambda: self._exchange("/v1/embeddings", body))
+        return embedding.read(self._target, answer, len(texts))
 
     async def count_tokens(self, question: Question) -> int:
         """What the server's tokenizer says; :func:`wire.estimate_tokens` where it has none."""

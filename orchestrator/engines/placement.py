@@ -116,6 +116,7 @@ def _in_large(expert: Expert, everyone: Mapping[str, Expert]) -> Placement:
 
 KINDS: Mapping[str, Place] = {
     ExpertKind.OPENAI: _at_endpoint,
+    ExpertKind.EMBEDDINGS: _at_endpoint,
     ExpertKind.VLLM: _in_own_process,
     ExpertKind.LORA: _with_base,
     ExpertKind.FUSION: _in_large,

@@ -68,8 +68,8 @@ def _needed(pool: Sequence[Expert], experts: Mapping[str, Expert]) -> frozenset[
 
 
 def _pool(spec: JobSpec, experts: Mapping[str, Expert]) -> list[Expert]:
-    enabled = {n: e for n, e in sorted(experts.items()) if e.enabled}
-    recruited = tuple(n for n, e in enabled.items() if e.recruit)
+    enabled = {n: e for n, e in sorted(experts.items()) if e.enabled and e.chats}
+    recruited = tuple(n for n, e in enabled.items() if e.recruited)
     wanted = (spec.expert,) if spec.expert else spec.experts or recruited
     for name in wanted:
         if name not in enabled:

@@ -238,7 +238,7 @@ BAD = {
     "missing key": ("experts:\n- kind: vllm\n", "FILE:2: the key 'name' is missing"),
     "wrong kind": (
         "experts:\n- name: a\n  kind: gguf\n",
-        "FILE:3: 'experts.0.kind' should be 'openai', 'vllm', 'lora' or 'fusion'",
+        "FILE:3: 'experts.0.kind' should be 'openai', 'embeddings', 'vllm', 'lora' or 'fusion'",
     ),
     "wrong name": (
         "experts:\n- name: A\n  kind: vllm\n",

@@ -36,7 +36,11 @@ TABLE: dict[str, dict[str, frozenset[str]]] = {
     "/docs/oauth2-redirect": {"GET": ANYBODY},
     "/openapi.json": {"GET": ANYBODY},
     "/v1/models": {"GET": EVERY_ROLE},
+    "/v1/models/{id:path}": {"GET": EVERY_ROLE},
     "/v1/chat/completions": {"POST": CHATS},
+    "/v1/completions": {"POST": CHATS},
+    "/v1/responses": {"POST": CHATS},
+    "/v1/embeddings": {"POST": CHATS},
     "/v1/routes": {"GET": READS, "POST": CHATS, "DELETE": ADMIN},
     "/v1/routes/export": {"GET": READS},
     "/v1/routes/{id}": {"GET": EVERY_ROLE, "DELETE": ADMIN},
@@ -90,7 +94,7 @@ class Gate:
     async def ask(self, method: str, path: str, caller: str) -> int:
         # A body that no endpoint takes: what is allowed must change nothing either.
         body = {"no endpoint": "takes this"} if method in ("POST", "PUT", "PATCH") else None
-        place = path.replace("{id}", "none").replace("{name}", "none")
+        place = path.replace("{id}", "none").replace("{id:path}", "none").replace("{name}", "none")
         headers = self.callers[caller]
         return (await self.http.request(method, place, json=body, headers=headers)).status_code
 

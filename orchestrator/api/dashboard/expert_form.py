@@ -16,6 +16,7 @@ COMMON = ("name", "description", "tags")
 SWITCHES = ("enabled", "recruit")
 PLACED: Mapping[ExpertKind, tuple[str, ...]] = {
     ExpertKind.OPENAI: ("endpoint", "endpoints", "model", "api_key_env"),
+    ExpertKind.EMBEDDINGS: ("endpoint", "model", "api_key_env"),
     ExpertKind.VLLM: ("model", "engine_args"),
     ExpertKind.LORA: ("base", "adapter", "model"),
     ExpertKind.FUSION: ("fusion",),
@@ -30,6 +31,7 @@ MOST = 100_000
 
 ABOUT: Mapping[ExpertKind, str] = {
     ExpertKind.OPENAI: "a server that speaks OpenAI's chat API",
+    ExpertKind.EMBEDDINGS: "an embedding model of a server that speaks OpenAI's API",
     ExpertKind.VLLM: "an engine that Coterie starts, watches and stops",
     ExpertKind.LORA: "an adapter on the engine of another expert",
     ExpertKind.FUSION: "small tuned models that shift a large one's logits in its engine",

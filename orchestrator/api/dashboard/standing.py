@@ -104,7 +104,11 @@ def state_of(expert: Expert, around: Surroundings) -> State:
 def where_of(expert: Expert, around: Surroundings) -> str:
     """Where it is resident."""
     host = around.experts.get(expert.host)
-    if expert.kind is ExpertKind.OPENAI or (host and host.kind is ExpertKind.OPENAI):
+    if (
+        not expert.chats
+        or expert.kind is ExpertKind.OPENAI
+        or (host and host.kind is ExpertKind.OPENAI)
+    ):
         first, *others = (host or expert).servers or (None,)
         return f"at {server_of(first)}" + (f" and {len(others)} more" if others else "")
     places = [w.name for w in around.workers if expert.name in w.resident]
