@@ -21,6 +21,7 @@ import httpx
 
 from benchmarks.dashboard.made_up import EXPERTS, KEYS, SKILLS
 from benchmarks.serving import free_port, process
+from orchestrator import schema
 
 TIMES = 20
 EXPERT, RARE = EXPERTS[0], EXPERTS[-1]
@@ -66,6 +67,7 @@ def main() -> None:
 
 async def measure(database: str, home: Path) -> None:
     """Prints a table; ends with the first page that is refused."""
+    await schema.upgrade(database)
     url = f"http://127.0.0.1:{(port := free_port())}"
     (home / "experts.yaml").write_text("experts: []\n")
     environ = os.environ | {

@@ -13,15 +13,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from coterie.errors import CircuitOpen, EngineError, EngineUnavailable
 from coterie.ports import Clock
-from coterie.types import Chunk, Completion, Health, Question, Sampling
+from coterie.types import JSON, Chunk, Completion, Health, Question, Sampling
 from orchestrator.engines.admission import Admission
 from orchestrator.engines.balance import choose, prefix_of
+from orchestrator.engines.embedding import Embedded
 from orchestrator.engines.replica import Replica, is_its_fault
 from orchestrator.engines.retry import RetryPolicy, with_retries
 
@@ -87,6 +88,16 @@ class BalancedEngine:
 
         return await self._retrying(question, counted)
 
+    async def embed(self, texts: Sequence[str], fields: Mapping[str, JSON]) -> Embedded:
+        """Vectors of ``texts``; of an embedding model alone."""
+
+        async def embedded(replica: Replica) -> Embedded:
+            with replica.calling():
+                return await replica.engine.embed(texts, fields)
+
+        async with self.admission.entered():
+            return await self._retrying(None, embedded)
+
     async def health(self) -> Health:
         """Whether a replica answers, whatever its breaker; those that do not are told of."""
         found = await asyncio.gather(*(replica.engine.health() for replica in self.replicas))
@@ -98,8 +109,10 @@ class BalancedEngine:
         )
         return Health(len(ill) < len(found), told if ill else "")
 
-    async def _retrying(self, question: Question, ask: Callable[[Replica], Awaitable[T]]) -> T:
-        prefix = prefix_of(question) if self.replicas[1:] else b""
+    async def _retrying(
+        self, question: Question | None, ask: Callable[[Replica], Awaitable[T]]
+    ) -> T:
+        prefix = prefix_of(question) if question and self.replicas[1:] else b""
         return await with_retries(
             lambda: self._somewhere(prefix, ask),
             expert=self._expert,

@@ -79,5 +79,5 @@ def test_what_is_wrong_with_one_is_no_problem_of_another() -> None:
     assert list(plan.placements) == ["own"]
     assert set(plan.problems) == {"odd", "homeless", "baseless", "bare", "second"}
     assert "'gguf'" in plan.problems["odd"]
-    assert "openai, vllm, lora" in plan.problems["odd"]
+    assert "openai, embeddings, vllm, lora" in plan.problems["odd"]
     assert "'nobody'" in plan.problems["baseless"]
