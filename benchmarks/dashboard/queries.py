@@ -171,7 +171,7 @@ async def plans_of(database: Database, ask: Ask) -> list[Plan]:
     async with database._reader.connect() as connection:
         for statement, parameters in seen:
             found = await connection.exec_driver_sql(f"{explain} {statement}", parameters)
-            steps = tuple(str(row[-1]) for row in found)
+            steps = tuple(shortened_step(str(row[-1])) for row in found)
             plans.append(Plan(shortened(statement), steps))
     return plans
 
@@ -181,6 +181,11 @@ def shortened(statement: str) -> str:
     one_line = " ".join(statement.split())
     columns = re.sub(r"SELECT (?:[\w.]+(?: AS \w+)?, ){4,}[\w.]+(?: AS \w+)?", "SELECT …", one_line)
     return re.sub(r"IN \((?:[^(),]+, ){3,}[^(),]+\)", "IN (…)", columns)
+
+
+def shortened_step(step: str) -> str:
+    """Long lists of values left out."""
+    return re.sub(r"ANY \('\{[^}]{60,}\}'", "ANY ('{…}'", step)
 
 
 def report(dialect: str, plans: Mapping[str, Sequence[Plan]]) -> str:
