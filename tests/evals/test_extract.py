@@ -152,6 +152,6 @@ def test_an_answer_stated_last_is_read(before: str, letter: str) -> None:
 )
 def test_long_hostile_replies_take_no_long_time(piece: str) -> None:
     reply = piece * (400_000 // len(piece))
-    started = time.perf_counter()
+    started = time.thread_time()  # its own work: other tests share the machine
     read_choice(reply, COLOURS), read_number(reply), read_text(reply)
-    assert time.perf_counter() - started < 2.0
+    assert time.thread_time() - started < 4.0  # under 1.5 where slow; quadratic: minutes
