@@ -1,9 +1,7 @@
 """Small models' linear layers as vLLM's CPU build multiplies its own.
 
 PyTorch lays a matrix out anew at every product; vLLM does so once (oneDNN's packed layout).  With a
-few rows, as in decoding, that is about a third of a small model's step.  Where the processor lacks the
-product for a type (bfloat16 on plain AVX2), vLLM leaves the layer as it was and says so.
-"""
+few X"""
 
 from __future__ import annotations
 
@@ -15,8 +13,8 @@ from torch import Tensor, nn
 def pack(model: nn.Module) -> None:
     """Lays out every linear layer's weights for vLLM's products, which from now on it uses.
 
-    The weights of a packed layer are gone afterwards, but for those that an embedding shares; whatever
-    looks at them (adapters, merges) has to come before.
+    The weights of a packed layer are gone afterwards, but for those that an embedding shares;
+    whatever looks at them (adapters, merges) has to come before.
     """
     from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm
 

@@ -91,7 +91,9 @@ def litellm(upstream_url: str, folder: Path, commands: Path) -> Iterator[Gateway
     config.write_text(json.dumps({"model_list": [{"model_name": MODEL, "litellm_params": served}]}))
     command = [str(commands / "litellm"), "--config", str(config), "--host", "127.0.0.1"]
     command += ["--port", str(port), "--num_workers", "1"]
+    keyless = "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY"  # as Coterie on the loopback
     environ = {**os.environ, "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    environ[keyless] = "true"
     with process(command, f"{url}/health/liveliness", environ) as pid:
         yield Gateway("LiteLLM", url, pid)
 
