@@ -39,11 +39,13 @@ lint: install  ## style, strict types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Engines of real vLLM and processes that are killed want the machine for themselves; the others share it.
+# Engines of real vLLM and processes that are killed want the machine for themselves; the others share it, each on one
+# thread: two that multiply small matrices on all cores wait for each other six times as long as they calculate.
 ALONE := vllm or kills
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 test: lint  ## lint, types, contracts and all tests, real vLLM included
-	$(BIN)/pytest -m 'not long and not ($(ALONE))' -n 2 --dist loadfile --durations=15
+	$(ONE_THREAD) $(BIN)/pytest -m 'not long and not ($(ALONE))' -n 2 --dist loadfile --durations=15
 	$(BIN)/pytest -m 'not long and ($(ALONE))' --durations=15
 
 test-long: lint  ## the tests that take longer, too

@@ -14,14 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import httpx
-
 from coterie.errors import CircuitOpen, EngineError, EngineUnavailable
 from coterie.ports import Clock, Engine
 from coterie.types import Expert, Health
 from orchestrator.engines.admission import Admission
 from orchestrator.engines.balanced import BalancedEngine
 from orchestrator.engines.breaker import BreakerPolicy
+from orchestrator.engines.http import Client
 from orchestrator.engines.lookout import Lookout
 from orchestrator.engines.managed import ManagedSettings, ManagedVllm, ProcessInfo, Progress
 from orchestrator.engines.openai import OpenAIEngine
@@ -52,7 +51,7 @@ class Fleet:
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        client: Client,
         managed: ManagedSettings,
         *,
         clock: Clock,
@@ -60,7 +59,7 @@ class Fleet:
         retry: RetryPolicy | None = None,
         on_demand: bool = False,
         breaker: BreakerPolicy | None = None,
-        outside: httpx.AsyncClient | None = None,
+        outside: Client | None = None,
     ) -> None:
         self._client = client
         self._outside = outside or client

@@ -1,4 +1,5 @@
-"""The HTTP client every engine shares: httpx's interface over aiohttp's faster transport.
+"""The HTTP client every engine shares: httpx's interface over aiohttp's faster transport, and that
+transport itself for the questions.
 
 One client per fleet, so that connections are reused; proxies, cookies and credentials of the
 environment are ignored.  Knows nothing of experts.
@@ -6,12 +7,14 @@ environment are ignored.  Knows nothing of experts.
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
-from aiohttp import ClientSession, DummyCookieJar, TCPConnector
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from httpx_aiohttp import AiohttpTransport
+from httpx_aiohttp.transport import map_aiohttp_exceptions
 
 from orchestrator.networks import Networks
 
@@ -57,46 +60,107 @@ class HttpLimits:
         )
 
 
-def create_client(
-    limits: HttpLimits | None = None, networks: Networks = ANYWHERE
-) -> httpx.AsyncClient:
+class Answer:
+    """An answer whose head is there; whoever has it closes it."""
+
+    def __init__(self, response: ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self.ok = 200 <= response.status < 300
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """The body as it comes, decompressed; raises what httpx would."""
+        with map_aiohttp_exceptions():
+            async for piece in self._response.content.iter_any():
+                yield piece
+
+    async def whole(self) -> Whole:
+        """All of it, which is over then; raises :class:`AnswerTooLarge` rather than keep more."""
+        body, size = [], 0
+        try:
+            with map_aiohttp_exceptions():
+                async for piece in self._response.content.iter_any():
+                    body.append(piece)
+                    size += len(piece)
+                    if size > MOST_BYTES:
+                        raise AnswerTooLarge
+        finally:
+            await self.aclose()
+        return Whole(self.status, self.headers, b"".join(body))
+
+    async def aclose(self) -> None:
+        """Hangs up where the body was not read to its end."""
+        with map_aiohttp_exceptions():
+            self._response.release()
+            await self._response.wait_for_close()
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer, body and all."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+
+class Client(httpx.AsyncClient):
+    """httpx's client, and past it a shorter way for what is sent with every question.
+
+    httpx takes longer to write a request and to read an answer than it takes to choose an expert.
+    What :meth:`send_now` raises is what httpx would raise.
+    """
+
+    def __init__(self, limits: HttpLimits, networks: Networks) -> None:
+        self._way = _Way(limits, networks)
+        super().__init__(
+            transport=self._way,
+            timeout=limits.timeout(),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    async def send_now(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Answer:
+        """The beginning of the answer."""
+        with map_aiohttp_exceptions():
+            response = await self._way.session.request(
+                method, url, headers=headers, data=body, allow_redirects=False
+            )
+        return Answer(response)
+
+
+class _Way(AiohttpTransport):
+    """One session for both ways, made when the first request is."""
+
+    def __init__(self, limits: HttpLimits, networks: Networks) -> None:
+        super().__init__(trust_env=False, client=lambda: _session(limits, networks))
+
+    @property
+    def session(self) -> ClientSession:
+        if not isinstance(self.client, ClientSession):
+            self.client = self.get_client()
+        return self.client
+
+
+def create_client(limits: HttpLimits | None = None, networks: Networks = ANYWHERE) -> Client:
     """A client to be shared; its owner closes it (``async with`` or ``aclose``).
 
     It connects to ``networks`` alone and follows no redirects.  It opens nothing before the first
     request, and belongs to the event loop of that request.
     """
-    limits = limits or HttpLimits()
-    transport = AiohttpTransport(trust_env=False, client=lambda: _session(limits, networks))
-    return httpx.AsyncClient(
-        transport=transport,
-        timeout=limits.timeout(),
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        trust_env=False,
-        follow_redirects=False,
-    )
-
-
-async def fetch(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
-    """The whole answer to ``request``; raises :class:`AnswerTooLarge` rather than keep it all."""
-    return await read_whole(await client.send(request, stream=True))
-
-
-async def read_whole(response: httpx.Response) -> httpx.Response:
-    """The rest of an answer that has begun, which is over then; raises like :func:`fetch`."""
-    try:
-        body = bytearray()
-        async for piece in response.aiter_bytes():
-            body += piece
-            if len(body) > MOST_BYTES:
-                raise AnswerTooLarge
-    finally:
-        await response.aclose()
-    # As it was decoded: the headers tell of what went over the wire.
-    told = {name: response.headers[name] for name in _KEPT if name in response.headers}
-    return httpx.Response(response.status_code, headers=told, content=bytes(body))
-
-
-_KEPT = ("content-type", "retry-after")
+    return Client(limits or HttpLimits(), networks)
 
 
 def _session(limits: HttpLimits, networks: Networks) -> ClientSession:
@@ -106,5 +170,12 @@ def _session(limits: HttpLimits, networks: Networks) -> ClientSession:
         keepalive_timeout=limits.keepalive_s,
         socket_factory=networks.socket_factory,
     )
+    timeout = ClientTimeout(
+        sock_connect=limits.connect_timeout_s,
+        sock_read=limits.read_timeout_s,
+        connect=limits.pool_timeout_s,
+    )
     # All callers share this session: no cookie may travel between them.
-    return ClientSession(connector=connector, cookie_jar=DummyCookieJar(), trust_env=False)
+    return ClientSession(
+        connector=connector, cookie_jar=DummyCookieJar(), timeout=timeout, trust_env=False
+    )

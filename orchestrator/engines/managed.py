@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-import httpx
-
 from coterie.errors import CoterieError, EngineTimeout, EngineUnavailable
 from coterie.ports import Clock
 from orchestrator.engines.control import VllmControl
 from orchestrator.engines.failures import TRANSPORT_ERRORS
 from orchestrator.engines.fusion_arguments import EngineFusion
+from orchestrator.engines.http import Client
 from orchestrator.engines.process import Command, ManagedProcess, ProcessState
 from orchestrator.engines.restart import RestartPolicy
 from orchestrator.engines.vllm import (
@@ -75,7 +74,7 @@ class ManagedVllm:
         self,
         spec: VllmSpec,
         settings: ManagedSettings,
-        client: httpx.AsyncClient,
+        client: Client,
         clock: Clock,
     ) -> None:
         self.spec = spec

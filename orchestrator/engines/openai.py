@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import math
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import TypeVar
-
-import httpx
 
 from coterie.errors import EngineError, EngineProtocolError
 from coterie.ports import Clock
@@ -26,7 +26,7 @@ from orchestrator.engines.failures import (
     from_status,
     says_no_such_model,
 )
-from orchestrator.engines.http import MOST_BYTES, AnswerTooLarge, fetch, read_whole
+from orchestrator.engines.http import MOST_BYTES, Answer, AnswerTooLarge, Client, Whole
 from orchestrator.engines.retry import ReadTimeout, RetryPolicy, with_retries
 from orchestrator.engines.sse import SSEDecoder
 from orchestrator.engines.target import Target
@@ -47,7 +47,7 @@ class OpenAIEngine:
     def __init__(
         self,
         target: Target,
-        client: httpx.AsyncClient,
+        client: Client,
         *,
         clock: Clock,
         rng: random.Random,
@@ -115,8 +115,8 @@ class OpenAIEngine:
         """
         async with asyncio.timeout(_HEALTH_TIMEOUT_S):
             response = await self._send("GET", "/metrics")
-        if response.status_code != httpx.codes.OK:
-            raise ValueError(f"status {response.status_code}")
+        if response.status != HTTPStatus.OK:
+            raise ValueError(f"status {response.status}")
         return response.text
 
     async def has_model(self) -> Health:
@@ -124,10 +124,10 @@ class OpenAIEngine:
         try:
             async with asyncio.timeout(_HEALTH_TIMEOUT_S):
                 response = await self._send("GET", "/v1/models")
-            listed = [str(m["id"]) for m in response.json()["data"]]
+            listed = [str(m["id"]) for m in json.loads(response.body)["data"]]
         except (EngineError, TimeoutError, ValueError, KeyError, TypeError):
             return Health(True)
-        if not response.is_success or not listed or self._target.model in listed:
+        if not response.ok or not listed or self._target.model in listed:
             return Health(True)
         shown = ", ".join(map(repr, listed[:8]))
         return Health(False, f"its server has no model {self._target.model!r}, but {shown}")
@@ -138,9 +138,9 @@ class OpenAIEngine:
             response = await self._send("GET", path)
         except EngineError as error:
             return error
-        if response.is_success:
+        if response.ok:
             return None
-        if self._has_health and response.is_client_error:
+        if self._has_health and 400 <= response.status < 500:
             self._has_health = False
             return await self._check_health()
         return self._error_of(response)
@@ -148,40 +148,43 @@ class OpenAIEngine:
     async def _tokenize(self, body: bytes) -> int | None:
         """The server's count; None where it has no tokenizer to offer."""
         response = await self._send("POST", "/tokenize", body)
-        if response.is_success:
-            return wire.read_token_count(self._target, response.content)
-        missing = response.status_code in _NO_SUCH_ADDRESS
-        if missing and not says_no_such_model(response.content):
+        if response.ok:
+            return wire.read_token_count(self._target, response.body)
+        missing = response.status in _NO_SUCH_ADDRESS
+        if missing and not says_no_such_model(response.body):
             return None
         raise self._error_of(response)
 
     async def _exchange(self, path: str, body: bytes) -> bytes:
         response = await self._send("POST", path, body)
-        if not response.is_success:
+        if not response.ok:
             raise self._error_of(response)
-        return response.content
+        return response.body
 
-    async def _send(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
+    async def _send(self, method: str, path: str, body: bytes | None = None) -> Whole:
+        try:
+            return await (await self._begin(method, path, body)).whole()
+        except TRANSPORT_ERRORS as error:
+            raise from_exception(self._target, error) from error
+
+    async def _begin(self, method: str, path: str, body: bytes | None) -> Answer:
         target = self._target
         try:
-            request = self._client.build_request(
-                method, target.url(path), content=body, headers=target.headers
-            )
-            return await fetch(self._client, request)
+            return await self._client.send_now(method, target.url(path), target.headers, body)
         except TRANSPORT_ERRORS as error:
             raise from_exception(target, error) from error
 
-    async def _open(self, body: bytes) -> _Answer:
+    async def _open(self, body: bytes) -> _Stream:
         """An answer under way, up to its first chunk."""
-        answer = _Answer(
+        answer = _Stream(
             self._target,
-            await self._send_for_stream(body),
+            await self._begin("POST", "/v1/chat/completions", body),
             self._clock,
             self._client.timeout.read or math.inf,
         )
         try:
-            if not answer.response.is_success:
-                raise self._error_of(await answer.read_whole())
+            if not answer.response.ok:
+                raise self._error_of(await answer.response.whole())
             await answer.begin()
         except TRANSPORT_ERRORS as error:
             await answer.aclose()
@@ -191,20 +194,11 @@ class OpenAIEngine:
             raise
         return answer
 
-    async def _send_for_stream(self, body: bytes) -> httpx.Response:
-        target = self._target
-        url = target.url("/v1/chat/completions")
-        try:
-            request = self._client.build_request("POST", url, content=body, headers=target.headers)
-            return await self._client.send(request, stream=True)
-        except TRANSPORT_ERRORS as error:
-            raise from_exception(target, error) from error
-
-    def _error_of(self, response: httpx.Response) -> EngineError:
+    def _error_of(self, response: Whole) -> EngineError:
         return from_status(
             self._target,
-            response.status_code,
-            response.content,
+            response.status,
+            response.body,
             response.headers,
             now_s=self._clock.time(),
         )
@@ -219,24 +213,18 @@ class OpenAIEngine:
         )
 
 
-class _Answer:
+class _Stream:
     """One streamed answer and the connection it comes over, which it owns."""
 
     first: Chunk
 
-    def __init__(
-        self, target: Target, response: httpx.Response, clock: Clock, silence_s: float
-    ) -> None:
+    def __init__(self, target: Target, response: Answer, clock: Clock, silence_s: float) -> None:
         self.response = response
         self._target = target
         self._clock = clock
         self._silence_s = silence_s
         self._heard_s = clock.monotonic()
         self.rest = self._chunks()
-
-    async def read_whole(self) -> httpx.Response:
-        """The answer of a server that would not stream."""
-        return await read_whole(self.response)
 
     async def begin(self) -> None:
         """Waits for the first chunk: up to here the call may be made again."""
@@ -275,7 +263,7 @@ class _Answer:
     async def _events(self) -> AsyncGenerator[str, None]:
         decoder, size = SSEDecoder(), 0
         try:
-            async for piece in self.response.aiter_bytes():
+            async for piece in self.response.pieces():
                 size += len(piece)
                 self._check(size)
                 for data in decoder.feed(piece):

@@ -104,7 +104,7 @@ async def test_servers_of_one_expert_stand_in_for_each_other(
         async with gateway(tmp_path, experts, database_url=sqlite_url) as found:
             seen: Counter[int] = Counter()
             for left in (3, 2, 1):
-                for i in range(12):
+                for i in range(40):  # one by its beginning: three in a million miss a server
                     asked = [{"role": "user", "content": f"How many, {left} {i}?"}]
                     response = await found.chat(stream=stream, messages=asked)
                     assert text_of(response) == ANSWER

@@ -6,10 +6,9 @@ import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import httpx
 import pytest
 
-from orchestrator.engines.http import HttpLimits, create_client
+from orchestrator.engines.http import Client, HttpLimits, create_client
 from orchestrator.engines.openai import OpenAIEngine
 from orchestrator.engines.retry import RetryPolicy
 from orchestrator.engines.target import Target
@@ -26,14 +25,14 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+async def client() -> AsyncIterator[Client]:
     limits = HttpLimits(connect_timeout_s=1.0, read_timeout_s=0.5)
     async with create_client(limits) as created:
         yield created
 
 
 @pytest.fixture
-def make_engine(upstream: Upstream, client: httpx.AsyncClient) -> MakeEngine:
+def make_engine(upstream: Upstream, client: Client) -> MakeEngine:
     def make(*, url: str | None = None, max_tries: int = 3, **target: Any) -> OpenAIEngine:
         return OpenAIEngine(
             Target("law", url or upstream.url, "the-model", **target),
