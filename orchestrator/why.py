@@ -54,6 +54,16 @@ def outcome_record(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def explanation(outcome: Outcome) -> dict[str, Any]:
+    """How the answer came about, for whoever gets the answer itself: no texts."""
+    record = outcome_record(outcome)
+    told = {name: value for name, value in record.items() if name not in _NOT_EXPLAINED}
+    return {**told, "expert": outcome.answer.expert}
+
+
+_NOT_EXPLAINED = ("key", "contents", "question", "status", "answers", "synthesis", "answer")
+
+
 def failure_record(
     inquiry: Inquiry, route: Route | None, error: str, calls: Sequence[Call] = ()
 ) -> dict[str, Any]:

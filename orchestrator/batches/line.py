@@ -159,7 +159,11 @@ def _request(body: Any) -> ChatRequest:
         raise BadLine("invalid_request", f"{where}: {first['msg']}", where) from None
     if request.stream:
         raise BadLine("invalid_request", "nothing can be streamed into a file", "body.stream")
-    if request.wants_trace:
-        told = "a batch keeps no why-records: ask for a trace with a request of its own"
-        raise BadLine("invalid_request", told, "body.coterie.trace")
+    if request.choices > 1:
+        told = "a line of a batch has one answer: send it as many times instead"
+        raise BadLine("invalid_request", told, "body.n")
+    given = {} if request.coterie is None else request.coterie.model_dump(exclude_defaults=True)
+    if given:
+        told = "a batch goes by its model alone: leave it out, or send a request of its own"
+        raise BadLine("invalid_request", told, f"body.coterie.{min(given)}")
     return request

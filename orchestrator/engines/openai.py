@@ -257,7 +257,7 @@ class _Answer:
                         yield reader.last()
                         await self._drain(events)
                         return
-                    if chunk := reader.read(data):
+                    for chunk in reader.read(data):
                         yield chunk
                         self._heard_s = self._clock.monotonic()  # or when it was read on
             yield reader.last()
