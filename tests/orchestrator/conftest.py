@@ -50,7 +50,8 @@ from skills.snapshot import SnapshotInfo, pack
 class Scripted:
     """An engine that says ``text``, or fails with ``error`` after ``words`` streamed words.
 
-    Calls after the first are ``then``'s, where there is one: a writer's, say.
+    Calls after the first are ``then``'s, where there is one: a writer's, say.  ``entry`` is what
+    else its entry says; ``logprobs``: it tells them where it is asked to.
     """
 
     name: str
@@ -60,6 +61,8 @@ class Scripted:
     prompt_tokens: int = 5
     hang: bool = False
     then: Scripted | None = None
+    entry: Mapping[str, Any] = field(default_factory=dict)
+    logprobs: bool = True
     asked: list[Question] = field(default_factory=list)
     samplings: list[Sampling] = field(default_factory=list)
     cancelled: bool = False
@@ -87,6 +90,7 @@ class Scripted:
             self._usage(),
             0.01,
             {"role": "assistant", "content": self.text},
+            self._logprobs(self.text, sampling),
         )
 
     async def stream(self, question: Question, sampling: Sampling) -> AsyncGenerator[Chunk, None]:
@@ -98,12 +102,20 @@ class Scripted:
         for i, word in enumerate(words):
             if self.error and i == self.words:
                 raise self.error
-            yield Chunk(word if i == 0 else f" {word}")
+            piece = word if i == 0 else f" {word}"
+            yield Chunk(piece, logprobs=self._logprobs(piece, sampling))
             if i == 0:
                 await self._enter(question, sampling)
         if self.error:
             raise self.error
         yield Chunk(finish_reason="stop", usage=self._usage())
+
+    def _logprobs(self, text: str, sampling: Sampling) -> dict[str, Any] | None:
+        if not (self.logprobs and sampling.extra.get("logprobs")):
+            return None
+        words = text.split(" ") if text.strip() == text else [text]
+        tokens = [w if i == 0 else f" {w}" for i, w in enumerate(words)]
+        return {"content": [{"token": t, "logprob": -0.5, "top_logprobs": []} for t in tokens]}
 
     def _usage(self) -> Usage:
         return Usage(self.prompt_tokens, len(self.text.split()))
@@ -208,6 +220,7 @@ async def running(
             "kind": "openai",
             "model": e.name,
             "endpoint": f"http://127.0.0.1:9/{e.name}",
+            **e.entry,
         }
         for e in engines
     ]
