@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -200,6 +201,12 @@ class Service:
     def admin(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.parts.access.admin_key}"}
 
+    def anew(self, engines: Sequence[Scripted]) -> Service:
+        """The same server over these engines, as if nobody had been asked before."""
+        self.fleet.engines = {e.name: e for e in engines}
+        self.parts.coterie.services.holders._holders.clear()
+        return self
+
     async def chat(self, **fields: Any) -> httpx.Response:
         body = {
             "model": "coterie",
@@ -253,6 +260,21 @@ async def running(
         await serving
 
 
+@asynccontextmanager
+async def knowing(
+    home: Path, database: Path, engines: Sequence[Scripted], rates: Mapping[str, float]
+) -> AsyncIterator[Service]:
+    """A running server that knows how good its experts are, over a copy of ``database``."""
+    url = f"sqlite:///{shutil.copy(database, home / 'coterie.sqlite')}"
+    async with running(home, url, engines) as found:
+        if rates:
+            known = Knowledge.of([make_profile(n, r) for n, r in rates.items()])
+            made = SnapshotInfo("made-up", utcnow(), encoder=found.parts.settings.embedding_model)
+            await found.parts.archive.snapshots.add(made, pack(known))
+        await found.parts.refresh()
+        yield found
+
+
 @dataclass
 class Kit:
     """What tests of the service build with."""
@@ -264,6 +286,7 @@ class Kit:
     profile: Callable[[str, float], Profile] = make_profile
     roster: Callable[..., Roster] = make_roster
     running: Callable[..., Any] = running
+    knowing: Callable[..., Any] = knowing
     engine_only: bool = False
 
     @staticmethod
@@ -281,6 +304,12 @@ class Kit:
 
 @pytest.fixture
 def kit() -> Kit:
+    return Kit()
+
+
+@pytest.fixture(scope="session")
+def shared_kit() -> Kit:
+    """For servers that many tests share; nobody changes it."""
     return Kit()
 
 

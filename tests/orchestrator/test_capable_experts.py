@@ -7,28 +7,40 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from coterie.errors import EngineUnavailable
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 SEE = [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, PICTURE]}]
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
 CALLS = {"tools": TOOLS, "tool_choice": "auto"}
 
 
-@pytest.fixture
-async def able(kit: Any, tmp_path: Path, sqlite_url: str) -> AsyncIterator[Any]:
-    """``eyes`` takes images, ``hands`` and ``fists`` call tools; ``words`` does neither, and is
-    priced."""
-    engines = [
+def engines(kit: Any) -> list[Any]:
+    """``eyes`` takes images, ``hands`` and ``fists`` call tools; ``words`` does neither."""
+    tools = {"capabilities": ["tools", "json_schema"]}
+    return [
         kit.engine("eyes", "A cat.", entry={"capabilities": ["images", "logprobs"]}),
-        kit.engine("fists", "7", entry={"capabilities": ["tools", "json_schema"]}),
-        kit.engine("hands", "7", entry={"capabilities": ["tools", "json_schema"]}),
-        kit.engine("words", "Words.", entry={"capabilities": [], "completion_price": 1000}),
+        kit.engine("fists", "7", entry=tools),
+        kit.engine("hands", "7", entry=tools),
+        kit.engine("words", "Words.", entry={"capabilities": []}),
     ]
-    async with kit.running(tmp_path, sqlite_url, engines) as found:
-        await found.parts.refresh()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def _able(
+    shared_kit: Any, tmp_path_factory: pytest.TempPathFactory, _migrated_file: Path
+) -> AsyncIterator[Any]:
+    home = tmp_path_factory.mktemp("able")
+    async with shared_kit.knowing(home, _migrated_file, engines(shared_kit), {}) as found:
         yield found
+
+
+@pytest.fixture
+def able(_able: Any, kit: Any) -> Any:
+    return _able.anew(engines(kit))
 
 
 def asked(service: Any) -> dict[str, int]:

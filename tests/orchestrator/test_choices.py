@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from coterie.errors import EngineUnavailable
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 HELLO = [{"role": "user", "content": "How many?"}]
+
+
+def engines(kit: Any) -> list[Any]:
+    return [kit.engine("good", "forty two it is"), kit.engine("bad", "41")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def _running(
+    shared_kit: Any, tmp_path_factory: pytest.TempPathFactory, _migrated_file: Path
+) -> AsyncIterator[Any]:
+    home, rates = tmp_path_factory.mktemp("choices"), {"good": 0.95, "bad": 0.2}
+    async with shared_kit.knowing(home, _migrated_file, engines(shared_kit), rates) as found:
+        yield found
+
+
+@pytest.fixture
+def service(_running: Any, kit: Any) -> Any:
+    return _running.anew(engines(kit))
 
 
 async def chunks(service: Any, **fields: Any) -> list[dict[str, Any]]:

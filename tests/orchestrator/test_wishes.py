@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from coterie.db import utcnow
 from coterie.errors import EngineUnavailable
 from orchestrator.keys.key import ApiKey, Role
-from skills.knowledge import Knowledge
-from skills.snapshot import SnapshotInfo, pack
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 HELLO = [{"role": "user", "content": "Which one?\nA. this\nB. that\nC. other"}]
 PROSE = [{"role": "user", "content": "Tell me of Paris."}]
 RATES = {"best": 0.9, "fair": 0.85, "good": 0.88, "poor": 0.3}
@@ -22,22 +22,29 @@ DOLLAR = {"completion_price": 1_000_000, "defaults": {"max_tokens": 10}}
 """An answer of ten tokens costs ten dollars at most, and one that is a word long one."""
 
 
-@pytest.fixture
-async def four(kit: Any, tmp_path: Path, sqlite_url: str) -> AsyncIterator[Any]:
+def four_engines(kit: Any) -> list[Any]:
     """``best``, ``good`` and ``fair`` are about as good as each other, and agree on nothing."""
-    engines = [
+    return [
         kit.engine("best", "The answer is (A)."),
         kit.engine("fair", "The answer is (B)."),
         kit.engine("good", "The answer is (C)."),
         kit.engine("poor", "The answer is (B)."),
         kit.engine("shy", "The answer is (A).", entry={"recruit": False}),
     ]
-    async with kit.running(tmp_path, sqlite_url, engines) as found:
-        known = Knowledge.of([kit.profile(n, r) for n, r in RATES.items()])
-        made = SnapshotInfo("made-up", utcnow(), encoder=found.parts.settings.embedding_model)
-        await found.parts.archive.snapshots.add(made, pack(known))
-        await found.parts.refresh()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def _four(
+    shared_kit: Any, tmp_path_factory: pytest.TempPathFactory, _migrated_file: Path
+) -> AsyncIterator[Any]:
+    home, made = tmp_path_factory.mktemp("four"), four_engines(shared_kit)
+    async with shared_kit.knowing(home, _migrated_file, made, RATES) as found:
         yield found
+
+
+@pytest.fixture
+def four(_four: Any, kit: Any) -> Any:
+    return _four.anew(four_engines(kit))
 
 
 def asked(service: Any) -> list[str]:
@@ -170,7 +177,9 @@ async def test_a_named_expert_writes(four: Any) -> None:
 
 async def test_nobody_writes_where_the_vote_is_to_stand(four: Any) -> None:
     for engine in four.fleet.engines.values():
-        engine.text = f"{engine.name} says that it is a fine town."
+        engine.text = (
+            f"{engine.name}: " + "Autumn leaves are falling down by the old grey river. " * 3
+        )
     record = await synthesis(four, PROSE, aggregator="vote", k=2)
     assert record["synthesis"] is None
     assert "nobody is to write one" in record["aggregation"]["fallback"]
@@ -186,20 +195,28 @@ async def test_a_named_vote_judges(four: Any) -> None:
 # --- budget -------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-async def priced(kit: Any, tmp_path: Path, sqlite_url: str) -> AsyncIterator[Any]:
+def priced_engines(kit: Any) -> list[Any]:
     """An answer of ``a`` or ``b`` may cost ten dollars, and costs one; ``c``'s costs nothing."""
-    engines = [
+    return [
         kit.engine("a", "A", entry=DOLLAR),
         kit.engine("b", "B", entry=DOLLAR),
         kit.engine("c", "C"),
     ]
-    async with kit.running(tmp_path, sqlite_url, engines) as found:
-        known = Knowledge.of([kit.profile(n, r) for n, r in (("a", 0.9), ("b", 0.8), ("c", 0.6))])
-        made = SnapshotInfo("made-up", utcnow(), encoder=found.parts.settings.embedding_model)
-        await found.parts.archive.snapshots.add(made, pack(known))
-        await found.parts.refresh()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def _priced(
+    shared_kit: Any, tmp_path_factory: pytest.TempPathFactory, _migrated_file: Path
+) -> AsyncIterator[Any]:
+    home, rates = tmp_path_factory.mktemp("priced"), {"a": 0.9, "b": 0.8, "c": 0.6}
+    made = priced_engines(shared_kit)
+    async with shared_kit.knowing(home, _migrated_file, made, rates) as found:
         yield found
+
+
+@pytest.fixture
+def priced(_priced: Any, kit: Any) -> Any:
+    return _priced.anew(priced_engines(kit))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +233,7 @@ async def test_no_more_are_asked_than_the_budget_reaches_for(
 
 
 async def test_a_writer_beyond_the_budget_leaves_the_best_vote(priced: Any) -> None:
-    record = await synthesis(priced, HELLO, aggregator="a", budget=11, experts=["a", "c"])
+    record = await synthesis(priced, HELLO, aggregator="a", budget=10.5, experts=["a", "c"])
     first, *_ = record["aggregation"]["failures"]
     assert (first["expert"], first["code"]) == ("a", "over_budget")
     assert record["aggregation"]["writer"] == "c"
