@@ -56,7 +56,7 @@ class Asking:
             with self.roster.answering(name):
                 async with limit:
                     found = await engine.complete(self.question, self._sampling(name))
-            self._check(found)
+            found = self._checked(found)
         except EngineError as error:
             return self._failed(self._failure(name, error, started), error)
         except TimeoutError:
@@ -93,6 +93,8 @@ class Asking:
     ) -> None:
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
+                if chunk.index >= self._choices:
+                    continue  # nobody has asked for it
                 if chunk.text and chunk.logprobs is None and not answer.seen:
                     self._check_logprobs(answer.expert, answer.usage)
                 if ready := answer.add(chunk):
@@ -106,13 +108,21 @@ class Asking:
     def _sampling(self, name: str) -> Sampling:
         return self.roster.sampling(name, self.inquiry)
 
+    @property
+    def _choices(self) -> int:
+        return choices_of(self.inquiry.sampling)
+
     # --- what was asked for and did not come ----------------------------------------------------
 
-    def _check(self, found: Completion) -> None:
-        """Raises EngineRejected where the answer lacks what its server has passed over."""
+    def _checked(self, found: Completion) -> Completion:
+        """The answer without choices that nobody has asked for.
+
+        Raises EngineRejected where it lacks what its server has passed over.
+        """
         self._check_choices(found.expert, 1 + len(found.others), found.usage)
         if found.text and found.logprobs is None:
             self._check_logprobs(found.expert, found.usage)
+        return replace(found, others=found.others[: self._choices - 1]) if found.others else found
 
     def _check_logprobs(self, name: str, usage: Usage | None) -> None:
         if wants_logprobs(self.inquiry.sampling.extra):
@@ -123,11 +133,10 @@ class Asking:
             raise _passed_over(name, told, NO_LOGPROBS, usage)
 
     def _check_choices(self, name: str, came: int, usage: Usage | None) -> None:
-        wanted = choices_of(self.inquiry.sampling)
-        if came < wanted:
+        if came < self._choices:
             told = (
-                f"its server gave {came} of the {wanted} choices that the request asks for by 'n'; "
-                "ask it as many times instead"
+                f"its server gave {came} of the {self._choices} choices that the request asks for "
+                "by 'n'; ask it as many times instead"
             )
             raise _passed_over(name, told, TOO_FEW_CHOICES, usage)
 

@@ -160,10 +160,13 @@ def _request(body: Any) -> ChatRequest:
     if request.stream:
         raise BadLine("invalid_request", "nothing can be streamed into a file", "body.stream")
     if request.choices > 1:
-        told = "a line of a batch has one answer: send it as many times instead"
+        told = "body.n: a line of a batch has one answer: send it as many times instead"
         raise BadLine("invalid_request", told, "body.n")
     given = {} if request.coterie is None else request.coterie.model_dump(exclude_defaults=True)
     if given:
-        told = "a batch goes by its model alone: leave it out, or send a request of its own"
+        told = (
+            "a batch goes by its model alone, and keeps no why-records: leave it out, or send a "
+            "request of its own"
+        )
         raise BadLine("invalid_request", told, f"body.coterie.{min(given)}")
     return request

@@ -111,8 +111,8 @@ class Scripted:
             raise self.error
         yield Chunk(finish_reason="stop", usage=self._usage())
 
-    def _logprobs(self, text: str, sampling: Sampling) -> dict[str, Any] | None:
-        if not (self.logprobs and sampling.extra.get("logprobs")):
+    def _logprobs(self, text: str, sampling: Sampling | None) -> dict[str, Any] | None:
+        if not (self.logprobs and sampling and sampling.extra.get("logprobs")):
             return None
         words = text.split(" ") if text.strip() == text else [text]
         tokens = [w if i == 0 else f" {w}" for i, w in enumerate(words)]
@@ -227,7 +227,7 @@ async def running(
             "kind": "openai",
             "model": e.name,
             "endpoint": f"http://127.0.0.1:9/{e.name}",
-            **e.entry,
+            **getattr(e, "entry", {}),
         }
         for e in engines
     ]
