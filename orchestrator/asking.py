@@ -91,9 +91,10 @@ class Asking:
     async def _pass_on(
         self, stream: AsyncGenerator[Chunk, None], answer: Gathering, limit: asyncio.Timeout
     ) -> None:
+        wanted = self._choices
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
-                if chunk.index >= self._choices:
+                if chunk.index >= wanted:
                     continue  # nobody has asked for it
                 if chunk.text and chunk.logprobs is None and not answer.seen:
                     self._check_logprobs(answer.expert, answer.usage)

@@ -23,7 +23,7 @@ class Gathering:
     expert: str
     seen: bool = False
     usage: Usage | None = None
-    choices: set[int] = field(default_factory=set)
+    choices: set[int] = field(default_factory=lambda: {0})
     """The indices of those that have been heard of."""
     _text: list[str] = field(default_factory=list)
     _held: list[Chunk] = field(default_factory=list)
@@ -33,8 +33,9 @@ class Gathering:
 
     def add(self, chunk: Chunk) -> Sequence[Chunk]:
         """The chunks that may go out, now that ``chunk`` has come."""
-        self.choices.add(chunk.index)
-        if not chunk.index:
+        if chunk.index:
+            self.choices.add(chunk.index)
+        else:
             self._keep(chunk)
         self._held.append(chunk)
         self.seen = self.seen or bool(chunk.text.strip() or _extras(chunk.delta))
@@ -47,9 +48,10 @@ class Gathering:
         self._text.append(chunk.text)
         self._finish = chunk.finish_reason or self._finish
         self.usage = chunk.usage or self.usage
-        for name, value in _extras(chunk.delta).items():
-            self._message[name] = _joined(self._message.get(name), value)
-        if isinstance(chunk.logprobs, Mapping):
+        if chunk.delta:
+            for name, value in _extras(chunk.delta).items():
+                self._message[name] = _joined(self._message.get(name), value)
+        if chunk.logprobs and isinstance(chunk.logprobs, Mapping):
             for name, told in chunk.logprobs.items():
                 if isinstance(told, list | tuple):
                     self._logprobs.setdefault(name, []).extend(told)

@@ -286,8 +286,12 @@ def _needed(target: Target, usage: Usage | None) -> Usage:
 def _choices(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The choices in the order of their index; the first of two with the same one counts."""
     given = answer.get("choices")
+    if not isinstance(given, list):
+        return []
+    if len(given) == 1 and isinstance(given[0], dict) and not given[0].get("index"):
+        return given  # as nearly always
     found: dict[int, dict[str, Any]] = {}
-    for choice in given if isinstance(given, list) else ():
+    for choice in given:
         if isinstance(choice, dict):
             index = choice.get("index") or 0
             if _is_count(index) and index < MOST_CHOICES:
