@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial, wraps
 from typing import Any, TypedDict, cast
@@ -61,6 +62,7 @@ from orchestrator.inquiry import (
 from orchestrator.instructions import instruction_vectors
 from orchestrator.roster import Roster
 from orchestrator.routing import Policy, Pool, Query, direct, load_router, stay
+from orchestrator.routing.outlook import outlook
 from orchestrator.spending import Allowance, affordable, not_asked
 from orchestrator.stopping import Stopping
 from skills.infer import SkillInference
@@ -71,7 +73,8 @@ class Services:
     """What the nodes work with.
 
     ``aggregator_s``: how long whoever writes the answer from all may take, streamed until it begins
-    to; None leaves that to its engine.  ``emit`` is each run's own.
+    to; None leaves that to its engine.  ``emit`` is each run's own.  ``one_apart`` is held while a
+    route is chosen that nothing is ready for.
     """
 
     inference: SkillInference
@@ -82,6 +85,7 @@ class Services:
     aggregator_s: float | None = None
     emit: Emit = lambda event: None
     stopping: Stopping = field(default_factory=Stopping)
+    one_apart: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
 
 class State(TypedDict, total=False):
@@ -295,11 +299,13 @@ async def decide(inquiry: Inquiry, query: Query, services: Services) -> tuple[Po
             affordable([expert], inquiry.question, inquiry.sampling, budget_usd)
         return None, direct(inquiry.expert)
     pool, policy = await services.roster.pool(inquiry), _policy(inquiry, services)
-    ready = pool.knowledge is services.roster.snapshot.knowledge and policy is services.policy
-    if ready:
+    apart = pool.knowledge is not services.roster.snapshot.knowledge
+    if not apart and policy is services.policy:
         return pool, _route(inquiry, query, pool, policy)
-    # What such a decision rests on may take seconds to derive: others do not wait for that.
-    return pool, await asyncio.to_thread(_route, inquiry, query, pool, policy)
+    # What such a decision rests on may take seconds to derive: others do not wait for that, and it
+    # takes no more than one core, however many such requests come.
+    async with services.one_apart if apart else nullcontext():
+        return pool, await asyncio.to_thread(_route_apart, inquiry, query, pool, policy)
 
 
 def _route(inquiry: Inquiry, query: Query, pool: Pool, policy: Policy) -> Route:
@@ -307,6 +313,16 @@ def _route(inquiry: Inquiry, query: Query, pool: Pool, policy: Policy) -> Route:
     # Whichever strategy ``auto`` fell on; a baseline asks whom it asks, unless a tool was called.
     if load_router(decided.strategy).stays or (query.called and inquiry.wishes.alone):
         decided = stay(decided, query, pool, policy)
+    if inquiry.wishes.alone:
+        why = f"{decided.reason}; one answers, as it may call a tool"
+        decided = replace(decided, reason=why)
+    return decided
+
+
+def _route_apart(inquiry: Inquiry, query: Query, pool: Pool, policy: Policy) -> Route:
+    """The same where nothing is ready: what a vote will be told is derived as well."""
+    decided = _route(inquiry, query, pool, policy)
+    outlook(query, pool, decided)
     return decided
 
 

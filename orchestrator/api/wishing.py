@@ -65,6 +65,7 @@ def _read(
         _check_expert(name, "experts", caller, parts)
     vote, writes, writer = _aggregator(options.aggregator, caller, parts)
     return Wishes(
+        strategy=options.strategy,
         k=_k(options.k, parts),
         experts=experts,
         budget_usd=options.budget,

@@ -98,6 +98,9 @@ async def test_a_turn_that_calls_tools_goes_to_one_expert(able: Any, strategy: s
     assert response.status_code == 200
     assert sum(asked(able).values()) == 1
     assert asked(able).keys() <= {"hands", "fists"}
+    record = (await able.http.get(f"/v1/routes/{response.headers['x-request-id']}")).json()
+    assert record["reason"].endswith("one answers, as it may call a tool")
+    assert record["wishes"] == {"alone": True}
 
 
 async def test_tools_that_are_not_to_be_called_leave_the_vote(able: Any) -> None:

@@ -281,6 +281,24 @@ async def test_an_explanation_comes_with_the_answer(four: Any) -> None:
     assert "coterie" not in (await ask(four, k=1)).json()
 
 
+async def test_the_why_record_tells_what_was_wished_for(four: Any) -> None:
+    wished = {"strategy": "all", "k": 2, "experts": ["fair", "good", "poor"], "aggregator": "fair"}
+    options = {**wished, "budget": 1, "conversation": "mine"}
+    response = await four.chat(messages=HELLO, coterie=options)
+    record = (await four.http.get(f"/v1/routes/{response.headers['x-request-id']}")).json()
+    assert record["wishes"] == {
+        "strategy": "all",
+        "k": 2,
+        "experts": ["fair", "good", "poor"],
+        "budget_usd": 1,
+        "writes": True,
+        "writer": "fair",
+    }
+    plain = await four.chat(messages=HELLO)
+    record = (await four.http.get(f"/v1/routes/{plain.headers['x-request-id']}")).json()
+    assert "wishes" not in record
+
+
 async def test_a_streams_explanation_comes_before_its_usage(four: Any) -> None:
     body = {
         "model": "coterie",
