@@ -83,6 +83,9 @@ def check_model(line: Line, experts: Collection[str], who: Caller = ANYONE) -> s
     except CoterieError as error:
         told = status_and_body(error)[1]["error"]
         raise BadLine(told["code"] or "invalid_request", str(error), "body.model") from None
+    if to.expert is None and (line.request.model_extra or {}).get("logit_bias"):
+        told = "body.logit_bias: its token ids are those of one expert: name it as the model"
+        raise BadLine("invalid_request", told, "body.logit_bias")
     return to.expert
 
 

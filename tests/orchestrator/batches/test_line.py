@@ -83,6 +83,15 @@ def test_a_long_model_is_not_told_at_length() -> None:
     assert len(str(caught.value)) <= TOLD
 
 
+def test_a_bias_is_for_one_expert() -> None:
+    body = {"messages": [{"role": "user", "content": "x"}], "logit_bias": {"42": -100}}
+    named = read_line(raw(json.dumps({**body, "model": "ann"})))
+    assert check_model(named, ["ann"]) == "ann"
+    with pytest.raises(BadLine, match="name it as the model") as caught:
+        check_model(read_line(raw(json.dumps({**body, "model": "coterie"}))), ["ann"])
+    assert caught.value.problem.param == "body.logit_bias"
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
