@@ -217,8 +217,11 @@ class EngineTimeout(EngineError):
 class EngineRejected(EngineError):
     """The expert's server refused the request with HTTP ``status``.
 
-    ``code`` is the server's own error code, ``context_length_exceeded`` among them.
+    ``code`` is the server's own error code, ``context_length_exceeded`` among them; ``param`` names
+    the field at fault, where that is known.
     """
+
+    param: str | None = None
 
     def __init__(
         self, expert: str, message: str, *, status: int = 400, code: str | None = None

@@ -111,6 +111,27 @@ class ExpertKind(StrEnum):
     """A large expert's engine, its logits shifted token by token by small models beside it."""
 
 
+class Capability(StrEnum):
+    """What a request may need of an expert beyond answering text with text."""
+
+    TOOLS = "tools"
+    """Calls tools, and reads what they gave back."""
+    IMAGES = "images"
+    AUDIO = "audio"
+    VIDEO = "video"
+    FILES = "files"
+    """Takes parts of that kind in a message."""
+    JSON_SCHEMA = "json_schema"
+    """Keeps a ``response_format`` of that type."""
+    LOGPROBS = "logprobs"
+    """Tells how probable its tokens were."""
+
+    @classmethod
+    def named(cls, names: Sequence[str] | None) -> tuple[Capability, ...] | None:
+        """Those of these names; None where nobody has said."""
+        return None if names is None else tuple(map(cls, names))
+
+
 class ExpertSource(StrEnum):
     """Who owns an expert's entry."""
 
@@ -200,7 +221,8 @@ class Expert:
     ``context_length`` in tokens.  ``api_key_env`` is the *name* of an environment variable; the key
     itself is never kept.  ``examples`` are a few prompts of those it was trained on.  ``recruit``
     says whether it is asked without being named.  ``limits`` bound how much it is asked at a time;
-    None leaves that to its server.
+    None leaves that to its server.  ``capabilities`` is all that it can do but text; None: nobody
+    has said.
     """
 
     name: str
@@ -226,6 +248,7 @@ class Expert:
     recruit: bool = True
     endpoints: tuple[str, ...] = ()
     limits: Limits | None = None
+    capabilities: tuple[Capability, ...] | None = None
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -444,7 +467,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What one expert answered.  ``message`` is the whole assistant message in OpenAI's form."""
+    """What one expert answered.
+
+    ``message`` is the whole assistant message, ``logprobs`` what the choice has of that, both in
+    OpenAI's form; ``others`` are further choices of the same call, whose tokens ``usage`` counts.
+    """
 
     expert: str
     text: str
@@ -452,19 +479,25 @@ class Completion:
     usage: Usage
     latency_s: float
     message: Mapping[str, JSON] = field(default_factory=dict)
+    logprobs: JSON = None
+    others: tuple[Completion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of a streamed completion; the last one carries ``finish_reason`` and ``usage``.
 
-    ``delta`` is OpenAI's delta object where it holds more than ``text`` (tool calls, say).
+    ``delta`` is OpenAI's delta object where it holds more than ``text`` (tool calls, say);
+    ``logprobs`` are those of its tokens.  ``index`` is the choice it belongs to: all but the first
+    have a ``finish_reason`` of their own before the last chunk.
     """
 
     text: str = ""
     finish_reason: str | None = None
     usage: Usage | None = None
     delta: Mapping[str, JSON] = field(default_factory=dict)
+    logprobs: JSON = None
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,21 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from aggregator.acceptance import ANY_FORM, Form
-from coterie.errors import EngineError
+from coterie.errors import EngineError, EngineRejected
 from coterie.types import Chunk, Completion, Failure, Question, Sampling, Usage
 from orchestrator.deliberation import ANSWER, Reply, counted
-from orchestrator.failing import TIMEOUT, error_of, failure_of
+from orchestrator.failing import (
+    NO_LOGPROBS,
+    TIMEOUT,
+    TOO_FEW_CHOICES,
+    error_of,
+    failure_of,
+    rejected,
+)
 from orchestrator.gathering import Gathering
 from orchestrator.inquiry import Call, Delta, Event, Inquiry
+from orchestrator.keys.estimate import choices_of
+from orchestrator.needs import wants_logprobs
 from orchestrator.roster import Roster
 
 LATE = "too_late"
@@ -47,6 +56,7 @@ class Asking:
             with self.roster.answering(name):
                 async with limit:
                     found = await engine.complete(self.question, self._sampling(name))
+            found = self._checked(found)
         except EngineError as error:
             return self._failed(self._failure(name, error, started), error)
         except TimeoutError:
@@ -65,6 +75,7 @@ class Asking:
             with self.roster.answering(name):
                 async with limit:
                     await self._pass_on(stream, answer, limit)
+            self._check_choices(name, len(answer.choices), answer.usage)
         except EngineError as error:
             error.usage = error.usage or answer.usage
             return self._failed(self._failure(name, error, started), error, seen=answer.seen)
@@ -80,8 +91,13 @@ class Asking:
     async def _pass_on(
         self, stream: AsyncGenerator[Chunk, None], answer: Gathering, limit: asyncio.Timeout
     ) -> None:
+        wanted = self._choices
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
+                if chunk.index >= wanted:
+                    continue  # nobody has asked for it
+                if chunk.text and chunk.logprobs is None and not answer.seen:
+                    self._check_logprobs(answer.expert, answer.usage)
                 if ready := answer.add(chunk):
                     limit.reschedule(None)  # it has begun
                     self._send(answer.expert, *ready)
@@ -92,6 +108,38 @@ class Asking:
 
     def _sampling(self, name: str) -> Sampling:
         return self.roster.sampling(name, self.inquiry)
+
+    @property
+    def _choices(self) -> int:
+        return choices_of(self.inquiry.sampling)
+
+    # --- what was asked for and did not come ----------------------------------------------------
+
+    def _checked(self, found: Completion) -> Completion:
+        """The answer without choices that nobody has asked for.
+
+        Raises EngineRejected where it lacks what its server has passed over.
+        """
+        self._check_choices(found.expert, 1 + len(found.others), found.usage)
+        if found.text and found.logprobs is None:
+            self._check_logprobs(found.expert, found.usage)
+        return replace(found, others=found.others[: self._choices - 1]) if found.others else found
+
+    def _check_logprobs(self, name: str, usage: Usage | None) -> None:
+        if wants_logprobs(self.inquiry.sampling.extra):
+            told = (
+                "its server gave no 'logprobs', which the request asks for; leave them out, or ask "
+                "an expert that has them"
+            )
+            raise _passed_over(name, told, NO_LOGPROBS, usage)
+
+    def _check_choices(self, name: str, came: int, usage: Usage | None) -> None:
+        if came < self._choices:
+            told = (
+                f"its server gave {came} of the {self._choices} choices that the request asks for "
+                "by 'n'; ask it as many times instead"
+            )
+            raise _passed_over(name, told, TOO_FEW_CHOICES, usage)
 
     # --- what came of it ------------------------------------------------------------------------
 
@@ -123,3 +171,9 @@ class Asking:
 
     def _failure(self, name: str, error: EngineError, started: float) -> Failure:
         return replace(failure_of(error, time.perf_counter() - started), expert=name)
+
+
+def _passed_over(name: str, told: str, code: str, usage: Usage | None) -> EngineRejected:
+    error = rejected(name, told, code)
+    error.usage = usage
+    return error

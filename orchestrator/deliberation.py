@@ -52,7 +52,8 @@ class Matter:
     ``pool`` is None where an expert was asked for by name; ``vote`` names the vote to use instead
     of the snapshot's own choice.  ``read_as`` is what answers are read by, the question with its
     options, where the prompt holds more than that (worked examples, say).  ``sampling`` is what the
-    caller asked for, without anybody's defaults.
+    caller asked for, without anybody's defaults.  ``writes`` says whether one answer is written of
+    many, whatever the vote (None: as the snapshot says), and ``writer`` names who is asked first.
     """
 
     question: Question
@@ -63,6 +64,8 @@ class Matter:
     vote: str | None = None
     read_as: str | None = None
     sampling: Sampling = field(default_factory=Sampling)
+    writes: bool | None = None
+    writer: str | None = None
 
     @property
     def read(self) -> Question:
@@ -162,8 +165,13 @@ def to_write(
     matter: Matter, completions: Sequence[Completion], failed: Collection[str]
 ) -> Sequence[str]:
     """The first of the :func:`writers`: no more are tried before the best vote stands."""
+    if matter.writes is False:
+        return ()
     answered = [c.expert for c in by_reliability(matter.route, completions)]
-    return writers(matter, answered, failed)[: matter.policy.writers]
+    ranked = writers(matter, answered, failed)
+    if matter.writer:
+        ranked = (matter.writer, *(name for name in ranked if name != matter.writer))
+    return ranked[: matter.policy.writers]
 
 
 def to_be_written(
@@ -192,6 +200,8 @@ def needs_writing(matter: Matter, completions: Sequence[Completion], verdict: Ve
     """
     if verdict.leader is None:
         return True
+    if matter.writes is not None:
+        return matter.writes and len(completions) > 1
     pool, strategy = matter.pool, matter.route.strategy
     if pool is None or _answers(matter, completions, verdict) < 2:
         return False

@@ -20,7 +20,16 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
 from coterie.errors import ConfigurationError
-from coterie.types import Expert, ExpertKind, ExpertSource, Limits, Sampling, Skill, as_jsonable
+from coterie.types import (
+    Capability,
+    Expert,
+    ExpertKind,
+    ExpertSource,
+    Limits,
+    Sampling,
+    Skill,
+    as_jsonable,
+)
 from orchestrator.fusion_entry import FusionEntry, SmallModelEntry
 from orchestrator.yaml_positions import Document
 
@@ -96,6 +105,12 @@ class ExpertEntry(_Entry):
     limits: LimitsEntry | None = Field(
         None, description="How much of it is asked at a time; as much as is wanted by default."
     )
+    capabilities: list[Capability] | None = Field(
+        None,
+        max_length=len(Capability),
+        description="All it can do beyond text: requests that need more do not recruit it. Left "
+        "out, nobody knows, and it is tried where no expert says that it can.",
+    )
     base: str | None = Field(None, description="lora: the expert whose engine serves it.")
     adapter: str | None = Field(None, description="lora: the adapter's folder.")
     description: str = ""
@@ -134,6 +149,8 @@ class ExpertEntry(_Entry):
         fields["tags"] = tuple(self.tags)
         fields["examples"] = tuple(self.examples)
         fields["endpoints"] = tuple(self.endpoints)
+        able = self.capabilities
+        fields["capabilities"] = None if able is None else tuple(dict.fromkeys(able))
         fields["limits"] = self.limits and self.limits.limits()
         fields["fusion"] = self.fusion and self.fusion.to_domain()
         return Expert(**fields, source=source)

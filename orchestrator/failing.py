@@ -27,6 +27,11 @@ BUSY: Final = "busy"
 ACCESS_DENIED: Final = "access_denied"
 """The code of a rejection that is the operator's to mend, not the caller's."""
 
+NO_LOGPROBS: Final = "no_logprobs"
+TOO_FEW_CHOICES: Final = "too_few_choices"
+PARAMS: Final[Mapping[str | None, str]] = {NO_LOGPROBS: "logprobs", TOO_FEW_CHOICES: "n"}
+"""Codes of what a server leaves out of its answer though it was asked for, and by which field."""
+
 KINDS: Final[Mapping[str, type[EngineError]]] = {
     REJECTED: EngineRejected,
     TIMEOUT: EngineTimeout,
@@ -45,10 +50,18 @@ def failure_of(error: EngineError, latency_s: float = 0.0) -> Failure:
     return told
 
 
+def rejected(expert: str, told: str, code: str | None, status: int = 400) -> EngineRejected:
+    """The request was refused, by the expert's server or on its account; the field at fault is
+    named where the code tells it."""
+    error = EngineRejected(expert, told, status=status, code=code)
+    error.param = PARAMS.get(code)
+    return error
+
+
 def error_of(failure: Failure) -> EngineError:
     """The error that ``failure`` was made of."""
     expert = failure.expert
     told = failure.error.removeprefix(f"expert {expert!r}: ")
     if failure.kind == REJECTED:
-        return EngineRejected(expert, told, status=failure.status or 400, code=failure.code)
+        return rejected(expert, told, failure.code, failure.status or 400)
     return KINDS.get(failure.kind, EngineUnavailable)(expert, told)

@@ -14,7 +14,7 @@ from coterie.types import JSON, Chunk, Completion, Usage
 
 @dataclass(slots=True)
 class Gathering:
-    """One answer of ``expert``.
+    """One answer of ``expert``; of its further choices nothing is kept.
 
     The last chunk, with the ``finish_reason``, is always kept back: :meth:`rest` gives it, once
     whoever gathers has looked at the whole.
@@ -23,23 +23,38 @@ class Gathering:
     expert: str
     seen: bool = False
     usage: Usage | None = None
+    choices: set[int] = field(default_factory=lambda: {0})
+    """The indices of those that have been heard of."""
     _text: list[str] = field(default_factory=list)
     _held: list[Chunk] = field(default_factory=list)
     _finish: str = "stop"
     _message: dict[str, Any] = field(default_factory=dict)
+    _logprobs: dict[str, list[Any]] = field(default_factory=dict)
 
     def add(self, chunk: Chunk) -> Sequence[Chunk]:
         """The chunks that may go out, now that ``chunk`` has come."""
+        if chunk.index:
+            self.choices.add(chunk.index)
+        else:
+            self._keep(chunk)
+        self._held.append(chunk)
+        self.seen = self.seen or bool(chunk.text.strip() or _extras(chunk.delta))
+        last = chunk.finish_reason is not None and not chunk.index
+        if not self.seen or last:
+            return ()
+        return self.rest()
+
+    def _keep(self, chunk: Chunk) -> None:
         self._text.append(chunk.text)
         self._finish = chunk.finish_reason or self._finish
         self.usage = chunk.usage or self.usage
-        for name, value in _extras(chunk.delta).items():
-            self._message[name] = _joined(self._message.get(name), value)
-        self._held.append(chunk)
-        self.seen = self.seen or bool(chunk.text.strip() or _extras(chunk.delta))
-        if not self.seen or chunk.finish_reason is not None:
-            return ()
-        return self.rest()
+        if chunk.delta:
+            for name, value in _extras(chunk.delta).items():
+                self._message[name] = _joined(self._message.get(name), value)
+        if chunk.logprobs and isinstance(chunk.logprobs, Mapping):
+            for name, told in chunk.logprobs.items():
+                if isinstance(told, list | tuple):
+                    self._logprobs.setdefault(name, []).extend(told)
 
     def rest(self) -> Sequence[Chunk]:
         """What was held back."""
@@ -54,7 +69,8 @@ class Gathering:
         if isinstance(calls, dict):
             message["tool_calls"] = [calls[index] for index in sorted(calls)]
         usage = self.usage or Usage()
-        return Completion(self.expert, text, self._finish, usage, latency_s, message)
+        logprobs = self._logprobs or None
+        return Completion(self.expert, text, self._finish, usage, latency_s, message, logprobs)
 
 
 def as_delta(message: Mapping[str, JSON]) -> dict[str, JSON]:

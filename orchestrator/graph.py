@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial, wraps
 from typing import Any, TypedDict, cast
@@ -61,6 +62,8 @@ from orchestrator.inquiry import (
 from orchestrator.instructions import instruction_vectors
 from orchestrator.roster import Roster
 from orchestrator.routing import Policy, Pool, Query, direct, load_router, stay
+from orchestrator.routing.outlook import outlook
+from orchestrator.spending import Allowance, affordable, not_asked
 from orchestrator.stopping import Stopping
 from skills.infer import SkillInference
 
@@ -70,7 +73,8 @@ class Services:
     """What the nodes work with.
 
     ``aggregator_s``: how long whoever writes the answer from all may take, streamed until it begins
-    to; None leaves that to its engine.  ``emit`` is each run's own.
+    to; None leaves that to its engine.  ``emit`` is each run's own.  ``one_apart`` is held while a
+    route is chosen that nothing is ready for.
     """
 
     inference: SkillInference
@@ -81,6 +85,7 @@ class Services:
     aggregator_s: float | None = None
     emit: Emit = lambda event: None
     stopping: Stopping = field(default_factory=Stopping)
+    one_apart: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
 
 class State(TypedDict, total=False):
@@ -140,7 +145,7 @@ async def route(state: State, runtime: Context) -> State:
     return {
         "pool": pool,
         "route": decided,
-        "waiting": decided.chosen,
+        "waiting": _afforded(decided.chosen, state, runtime.context),
         "asked": (),
         "completions": (),
     }
@@ -162,15 +167,16 @@ async def ask(state: State, runtime: Context) -> State:
     failed = tuple(r for r in results if isinstance(r, Failure))
     asked = (*state["asked"], *waiting)
     completions = (*state["completions"], *answered)
-    policy = runtime.context.policy
+    policy = _policy(state["inquiry"], runtime.context)
+    next_best = substitutes(state["route"], policy, asked, len(failed), answered=bool(completions))
+    failures = (*state.get("failures", ()), *failed)
+    heard: State = {**state, "completions": completions, "failures": failures}
     return {
         "asked": asked,
         "completions": completions,
-        "failures": (*state.get("failures", ()), *failed),
+        "failures": failures,
         "streamed": stream and bool(answered),
-        "waiting": substitutes(
-            state["route"], policy, asked, len(failed), answered=bool(completions)
-        ),
+        "waiting": _afforded(next_best, heard, runtime.context),
     }
 
 
@@ -183,9 +189,10 @@ async def judge(state: State, runtime: Context) -> State:
         raise everyone_failed(state["failures"])
     matter = _matter(state, runtime)
     case, verdict = judged(matter, state["completions"])
+    more = recruits(matter, case, verdict, state["asked"])
     return {
         "verdict": verdict,
-        "waiting": recruits(matter, case, verdict, state["asked"]),
+        "waiting": _afforded(more, state, runtime.context),
         "writes": needs_writing(matter, state["completions"], verdict),
     }
 
@@ -202,9 +209,13 @@ async def synthesize(state: State, runtime: Context) -> State:
     stream = inquiry.stream and not form.wanted
     told = Aggregation(verdict.reason)
     for name in to_write(matter, completions, [f.expert for f in state["failures"]]):
+        question = to_be_written(matter, completions, name)
+        if not _afforded((name,), state, runtime.context, question, told.failures):
+            told = replace(told, failures=(*told.failures, not_asked(name)))
+            continue
         runtime.context.emit(Waiting((name,), AGGREGATE))
         asking = replace(
-            _asking(state, runtime, to_be_written(matter, completions, name)),
+            _asking(state, runtime, question),
             role=AGGREGATE,
             form=form,
             deadline_s=runtime.context.aggregator_s,
@@ -219,7 +230,8 @@ async def synthesize(state: State, runtime: Context) -> State:
             }
         told = replace(told, failures=(*told.failures, result))
     stands = standing(matter, form, completions, verdict)
-    fallback = f"no aggregator's answer can stand: the best vote, {stands.expert}'s, does"
+    why = "no aggregator's answer can stand" if told.failures else "nobody is to write one"
+    fallback = f"{why}: the best vote, {stands.expert}'s, does"
     return {"answer": stands, "synthesis": None, "aggregation": replace(told, fallback=fallback)}
 
 
@@ -230,10 +242,11 @@ async def answer(state: State, runtime: Context) -> State:
         c for c in state["completions"] if c.expert == state["verdict"].leader
     )
     if state["inquiry"].stream and not state.get("streamed"):
-        whole = Chunk(text=found.text, delta=as_delta(found.message))
+        whole = Chunk(found.text, delta=as_delta(found.message), logprobs=found.logprobs)
         runtime.context.emit(Delta(found.expert, whole))
         runtime.context.emit(Delta(found.expert, Chunk(finish_reason=found.finish_reason)))
-    runtime.context.holders.keep(state["inquiry"].question, found.expert, found.text)
+    inquiry = state["inquiry"]
+    runtime.context.holders.keep(inquiry.question, found.expert, found.text, _name_of(inquiry))
     return {"answer": found}
 
 
@@ -272,31 +285,85 @@ async def query_of(inquiry: Inquiry, services: Services) -> Query:
         question.text,
         found.vector,
         options_in(question),
-        services.holders.of(question),
+        services.holders.of(question, _name_of(inquiry)),
         instruction,
+        question.messages[-1].role in ("tool", "function"),
     )
 
 
 async def decide(inquiry: Inquiry, query: Query, services: Services) -> tuple[Pool | None, Route]:
     """Who could be asked, and the route."""
     if inquiry.expert:
-        services.roster.expert(inquiry.expert)
+        expert, budget_usd = services.roster.expert(inquiry.expert), inquiry.wishes.budget_usd
+        if budget_usd is not None:
+            affordable([expert], inquiry.question, inquiry.sampling, budget_usd)
         return None, direct(inquiry.expert)
-    pool, policy = await services.roster.pool(inquiry), services.policy
+    pool, policy = await services.roster.pool(inquiry), _policy(inquiry, services)
+    apart = pool.knowledge is not services.roster.snapshot.knowledge
+    if not apart and policy is services.policy:
+        return pool, _route(inquiry, query, pool, policy)
+    # What such a decision rests on may take seconds to derive: others do not wait for that, and it
+    # takes no more than one core, however many such requests come.
+    async with services.one_apart if apart else nullcontext():
+        return pool, await asyncio.to_thread(_route_apart, inquiry, query, pool, policy)
+
+
+def _route(inquiry: Inquiry, query: Query, pool: Pool, policy: Policy) -> Route:
     decided = load_router(inquiry.strategy).route(query, pool, policy)
-    if load_router(decided.strategy).stays:  # whichever strategy ``auto`` fell on
+    # Whichever strategy ``auto`` fell on; a baseline asks whom it asks, unless a tool was called.
+    if load_router(decided.strategy).stays or (query.called and inquiry.wishes.alone):
         decided = stay(decided, query, pool, policy)
-    return pool, decided
+    if inquiry.wishes.alone:
+        why = f"{decided.reason}; one answers, as it may call a tool"
+        decided = replace(decided, reason=why)
+    return decided
+
+
+def _route_apart(inquiry: Inquiry, query: Query, pool: Pool, policy: Policy) -> Route:
+    """The same where nothing is ready: what a vote will be told is derived as well."""
+    decided = _route(inquiry, query, pool, policy)
+    outlook(query, pool, decided)
+    return decided
+
+
+def _policy(inquiry: Inquiry, services: Services) -> Policy:
+    return inquiry.wishes.policy(services.policy)
+
+
+def _afforded(
+    names: tuple[str, ...],
+    state: State,
+    services: Services,
+    question: Question | None = None,
+    failures: tuple[Failure, ...] = (),
+) -> tuple[str, ...]:
+    """The first of ``names`` that the request's budget reaches for, for this ``question``; all,
+    where it has none.  ``failures`` came beside those in the state."""
+    inquiry = state["inquiry"]
+    replies: list[Completion | Failure] = [*state.get("completions", ()), *failures]
+    replies += state.get("failures", ())
+    left = Allowance(inquiry.wishes.budget_usd, services.roster.snapshot.experts, replies)
+    return left.within(names, question or inquiry.question, inquiry.sampling)
+
+
+def _name_of(inquiry: Inquiry) -> str:
+    """The caller's own name for the conversation, apart from other callers'; "": none."""
+    named = inquiry.wishes.conversation
+    return f"{inquiry.key}/{named}" if named else ""
 
 
 def _matter(state: State, runtime: Context) -> Matter:
+    inquiry, wishes = state["inquiry"], state["inquiry"].wishes
     return Matter(
-        state["inquiry"].question,
+        inquiry.question,
         state["query"],
         state["pool"],
         state["route"],
-        runtime.context.policy,
-        sampling=state["inquiry"].sampling,
+        _policy(inquiry, runtime.context),
+        wishes.vote,
+        sampling=inquiry.sampling,
+        writes=wishes.writes,
+        writer=wishes.writer,
     )
 
 

@@ -16,6 +16,7 @@ from coterie.types import (
     Usage,
     Verdict,
 )
+from orchestrator.wishes import NO_WISHES, Wishes
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class Inquiry:
 
     ``expert`` set: straight to it, and ``strategy`` is not used.  ``trace``: the α of fused answers
     belong into the why-record.  ``key`` is the id of whoever asks, ``contents`` what of the text
-    may be kept ("whole", "hashed", "none"), ``experts`` the only ones that may be asked, where any
-    are named.
+    may be kept ("whole", "hashed", "none"), ``experts`` the only ones that the key may ask, where
+    it names any; ``wishes`` is what the request itself decides.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Inquiry:
     key: str = ""
     contents: str = "whole"
     experts: tuple[str, ...] = ()
+    wishes: Wishes = NO_WISHES
 
 
 @dataclass(frozen=True, slots=True)

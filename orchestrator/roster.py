@@ -32,7 +32,9 @@ from orchestrator.engines.balanced import BalancedEngine
 from orchestrator.engines.gate import Gate, GatedEngine
 from orchestrator.engines.wire import TRACE
 from orchestrator.inquiry import Inquiry
+from orchestrator.needs import able, needs_of
 from orchestrator.routing import Policy, Pool, warm
+from orchestrator.spending import affordable
 from skills.fused import completed
 from skills.knowledge import Knowledge
 
@@ -70,6 +72,10 @@ class Snapshot:
     ) -> Snapshot:
         return cls({e.name: e for e in completed(experts)}, knowledge, descriptions or {})
 
+    def knows_as(self, other: Snapshot) -> bool:
+        """Whether both rest on the very same knowledge and descriptions."""
+        return self.knowledge is other.knowledge and self.descriptions is other.descriptions
+
 
 class Roster:
     """The experts that can be asked, with what is known of them."""
@@ -77,6 +83,7 @@ class Roster:
     def __init__(self, engines: Engines, snapshot: Snapshot | None = None) -> None:
         self._engines = engines
         self._pools: OrderedDict[tuple[str, ...], tuple[Pool, Snapshot]] = OrderedDict()
+        self._apart_pools: OrderedDict[tuple[str, ...], tuple[Pool, Snapshot]] = OrderedDict()
         self._in_flight: Counter[str] = Counter()
         self._gates: defaultdict[str, Gate] = defaultdict(Gate)
         self._warm: dict[tuple[str, ...], Knowledge] = {}
@@ -178,18 +185,16 @@ class Roster:
                 del self._in_flight[name]
 
     async def pool(self, inquiry: Inquiry) -> Pool:
-        """Every recruited expert whose engine can be asked and whose context holds the question."""
-        if not self.recruited:
-            raise NoExpertAvailable(
-                "no expert is enabled that may be recruited: add one with `coterie experts add`, "
-                "enable one with `coterie experts enable NAME`, or ask one by its name"
-            )
-        reachable, reasons = self._reachable(inquiry.experts)
-        if not reachable and not reasons:
-            raise NoExpertAvailable(
-                f"none of the experts that this key may ask ({', '.join(inquiry.experts)}) is "
-                "enabled: enable one, or let the key ask others"
-            )
+        """Every recruited expert whose engine can be asked, that is capable of what the request
+        needs, and whose context holds the question.
+
+        The pool of a request that names its experts, or needs what not all are capable of, has
+        knowledge of its own, and nothing is ready that decisions rest on.
+        """
+        candidates = self._candidates(inquiry)
+        needs = needs_of(inquiry.question, inquiry.sampling)
+        capable = able(candidates, needs) if needs else candidates
+        reachable, reasons = self._reachable(capable)
         if not reachable:
             raise _nobody(reasons)
         fitting = [e for e in reachable if await self._fits(e, inquiry)]
@@ -200,7 +205,43 @@ class Roster:
                 f"({longest} tokens): shorten the messages or lower max_tokens",
                 param="messages",
             )
+        budget_usd = inquiry.wishes.budget_usd
+        if budget_usd is not None:
+            fitting = affordable(fitting, inquiry.question, inquiry.sampling, budget_usd)
+        if inquiry.wishes.narrows or len(capable) < len(candidates):
+            return self._apart(fitting)
         return self._pool(fitting)
+
+    def _candidates(self, inquiry: Inquiry) -> Sequence[Expert]:
+        """Who may be chosen for the inquiry, reachable or not."""
+        named = inquiry.wishes.experts
+        experts = [e for e in self.enabled if e.name in named] if named else self.recruited
+        if not experts:
+            raise NoExpertAvailable(
+                "no expert is enabled that may be recruited: add one with `coterie experts add`, "
+                "enable one with `coterie experts enable NAME`, or ask one by its name"
+            )
+        if not inquiry.experts:
+            return experts
+        allowed = [e for e in experts if e.name in inquiry.experts]
+        if not allowed:
+            raise NoExpertAvailable(
+                f"none of the experts that this key may ask ({', '.join(inquiry.experts)}) is "
+                "enabled: enable one, or let the key ask others"
+            )
+        return allowed
+
+    def _apart(self, experts: Sequence[Expert]) -> Pool:
+        """A pool that is no other request's business: what is derived for it displaces nothing."""
+        snapshot, names = self.snapshot, tuple(e.name for e in experts)
+        pool, of = self._apart_pools.pop(names, (None, snapshot))
+        if pool is None or not snapshot.knows_as(of) or pool.experts != tuple(experts):
+            knowledge = snapshot.knowledge.apart()
+            pool = Pool(experts, knowledge, descriptions=snapshot.descriptions)
+        self._apart_pools[names] = pool, snapshot
+        if len(self._apart_pools) > POOLS:
+            self._apart_pools.popitem(last=False)
+        return pool.under(self._in_flight) if self._in_flight else pool
 
     def _pool(self, experts: Sequence[Expert]) -> Pool:
         """The pool of ``experts``: an earlier one again where they and what is known are the same.
@@ -210,21 +251,20 @@ class Roster:
         """
         snapshot, names = self.snapshot, tuple(e.name for e in experts)
         pool, of = self._pools.get(names, (None, snapshot))
-        same = pool is not None and pool.knowledge is snapshot.knowledge
-        same = same and of.descriptions is snapshot.descriptions
-        if pool is None or not same or pool.experts != tuple(experts):
+        if pool is None or not snapshot.knows_as(of) or pool.experts != tuple(experts):
             pool = Pool(experts, snapshot.knowledge, descriptions=snapshot.descriptions)
             self._pools[names] = pool, snapshot
             if len(self._pools) > POOLS:
                 self._pools.popitem(last=False)
         return pool.under(self._in_flight) if self._in_flight else pool
 
-    def _reachable(self, allowed: Collection[str]) -> tuple[list[Expert], list[EngineError]]:
-        """Who would take a call now, and why the others would not."""
-        found, reasons = [], []
-        for expert in self.recruited:
-            if allowed and expert.name not in allowed:
-                continue
+    def _reachable(
+        self, experts: Sequence[Expert]
+    ) -> tuple[Sequence[Expert], Sequence[EngineError]]:
+        """Who of ``experts`` would take a call now, and why the others would not."""
+        found: list[Expert] = []
+        reasons: list[EngineError] = []
+        for expert in experts:
             try:
                 engine = self._engines.engine(expert.name)
             except EngineError as error:

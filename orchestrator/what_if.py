@@ -65,6 +65,8 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
 def _strategy(record: Record, otherwise: Otherwise) -> str:
     if otherwise.strategy is not None:
         return otherwise.strategy
+    if wished := record.get("wishes", {}).get("strategy"):
+        return str(wished)
     model = str(record.get("model", ""))
     return model.partition("/")[2] if model.startswith("coterie/") else DEFAULT_STRATEGY
 

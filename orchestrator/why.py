@@ -7,6 +7,7 @@ from typing import Any
 
 from coterie.types import Candidate, Completion, Route, Usage, as_jsonable
 from orchestrator.inquiry import Call, Inquiry, Outcome, cost_of, usage_of
+from orchestrator.wishes import NO_WISHES, told
 
 KEPT_CANDIDATES = 10
 """Candidates that a kept record tells of, besides those chosen and in reserve: of hundreds, nobody
@@ -15,7 +16,7 @@ asks why the last was not chosen, and they would be most of what is kept."""
 
 def route_record(inquiry: Inquiry, route: Route, most: int | None = None) -> dict[str, Any]:
     """What was decided before anyone was asked; the ``most`` best candidates, or all of them."""
-    told = _told(route, most)
+    shown = _told(route, most)
     return {
         "id": inquiry.id,
         "model": inquiry.model,
@@ -24,13 +25,14 @@ def route_record(inquiry: Inquiry, route: Route, most: int | None = None) -> dic
         "strategy": route.strategy,
         "question": inquiry.question.text,
         "skills": [as_jsonable(s) for s in route.skills],
-        "candidates": [_candidate(c) for c in told],
-        "candidates_left_out": len(route.candidates) - len(told),
+        "candidates": [_candidate(c) for c in shown],
+        "candidates_left_out": len(route.candidates) - len(shown),
         "chosen": list(route.chosen),
         "reserve": list(route.reserve),
         "reason": route.reason,
         "snapshot": route.snapshot,
         **({"traced": True} if inquiry.trace else {}),
+        **({} if inquiry.wishes is NO_WISHES else {"wishes": told(inquiry.wishes)}),
     }
 
 
@@ -52,6 +54,16 @@ def outcome_record(outcome: Outcome) -> dict[str, Any]:
         "steps_ms": {k: round(v, 3) for k, v in outcome.steps_ms.items()},
         "overhead_ms": round(outcome.overhead_ms, 3),
     }
+
+
+def explanation(outcome: Outcome) -> dict[str, Any]:
+    """How the answer came about, for whoever gets the answer itself: no texts."""
+    record = outcome_record(outcome)
+    kept = {name: value for name, value in record.items() if name not in _NOT_EXPLAINED}
+    return {**kept, "expert": outcome.answer.expert}
+
+
+_NOT_EXPLAINED = ("key", "contents", "question", "status", "answers", "synthesis", "answer")
 
 
 def failure_record(

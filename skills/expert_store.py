@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from coterie.db import Database, upsert, utcnow
 from coterie.errors import DuplicateExpert, UnknownExpert
 from coterie.types import (
+    Capability,
     Expert,
     ExpertKind,
     ExpertSource,
@@ -144,4 +145,5 @@ def _expert(row: ExpertRow) -> Expert:
         recruit=row.recruit,
         endpoints=tuple(row.endpoints),
         limits=Limits(**row.limits) if row.limits else None,
+        capabilities=Capability.named(row.capabilities),
     )

@@ -1,13 +1,17 @@
-"""What follows for a fused expert from the experts it is made of: its size, its context.  Pure.
+"""What follows for an expert from those it is made of: a fusion's size, context, capabilities.
+
+Pure.
 
 ==================  ============================================================================
 total parameters    what its engine holds: the large model, and each small model's weights once,
                     of every enabled fusion on that engine; adapters are small beside their base
 active parameters   what a token takes: the large model, the small base, and every small expert
 context             the large model's
+capabilities        the large model's, but for media, which the small ones do not read
 ==================  ============================================================================
 
-What the entry itself says goes before; what cannot be summed up is left open.
+What the entry itself says goes before; what cannot be summed up is left open.  An adapter can do
+what its base can.
 """
 
 from __future__ import annotations
@@ -15,13 +19,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from coterie.types import Expert, FusionSpec, SmallModel
+from coterie.types import Capability, Expert, FusionSpec, SmallModel
+
+_MEDIA = (Capability.IMAGES, Capability.AUDIO, Capability.VIDEO, Capability.FILES)
 
 
 def completed(experts: Sequence[Expert]) -> tuple[Expert, ...]:
-    """``experts``, the fused ones with what they leave open."""
+    """``experts``, the fused ones and adapters with what they leave open."""
     known = {e.name: e for e in experts}
-    return tuple(_completed(e, e.fusion, known) if e.fusion else e for e in experts)
+    return tuple(
+        _completed(e, e.fusion, known) if e.fusion else _adapted(e, known) for e in experts
+    )
+
+
+def _adapted(expert: Expert, known: Mapping[str, Expert]) -> Expert:
+    base = known.get(expert.base or "")
+    if base is None or base.capabilities is None or expert.capabilities is not None:
+        return expert
+    return replace(expert, capabilities=base.capabilities)
 
 
 def _completed(expert: Expert, fusion: FusionSpec, known: Mapping[str, Expert]) -> Expert:
@@ -38,7 +53,13 @@ def _completed(expert: Expert, fusion: FusionSpec, known: Mapping[str, Expert]) 
         context_length=expert.context_length or large.context_length,
         total_params_b=expert.total_params_b or total,
         active_params_b=expert.active_params_b or active,
+        capabilities=_of_text(large) if expert.capabilities is None else expert.capabilities,
     )
+
+
+def _of_text(large: Expert) -> tuple[Capability, ...] | None:
+    able = large.capabilities
+    return None if able is None else tuple(c for c in able if c not in _MEDIA)
 
 
 def _weights(fusions: Iterable[FusionSpec], known: Mapping[str, Expert]) -> dict[str, float | None]:

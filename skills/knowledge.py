@@ -6,8 +6,9 @@ classifiers, fitted votes) is derived once and kept with it: see :meth:`Knowledg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import ChainMap
+from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -48,7 +49,7 @@ class Knowledge:
     memory: Memory | None = None
     choices: Mapping[str, str] = field(default_factory=dict)
     fitted: Mapping[str, str] = field(default_factory=dict)
-    _derived: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+    _derived: MutableMapping[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -75,6 +76,11 @@ class Knowledge:
         if key not in self._derived:
             self._derived[key] = derive()
         return cast("T", self._derived[key])
+
+    def apart(self) -> Knowledge:
+        """The same, with what was derived from it; what is derived from now on is its own, and
+        goes with it."""
+        return replace(self, _derived=ChainMap({}, self._derived))
 
     def table(self, experts: tuple[str, ...]) -> Table:
         """The estimates of ``experts``, in that order."""

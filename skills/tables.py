@@ -43,6 +43,7 @@ class ExpertRow(Base):
     recruit: Mapped[bool]
     endpoints: Mapped[list[Any]]
     limits: Mapped[dict[str, Any] | None]
+    capabilities: Mapped[list[Any] | None]
     switched_off: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)

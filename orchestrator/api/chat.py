@@ -6,15 +6,26 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from coterie.errors import CoterieError, UnknownModel
-from coterie.types import Route
+from coterie.types import Chunk
+from orchestrator.api.choices import (
+    Choice,
+    Choices,
+    all_admitted,
+    all_answered,
+    repeated,
+    spent,
+)
 from orchestrator.api.deps import (
+    CLIENT_CLOSED_REQUEST,
     CallerGone,
     EventStream,
     ForChat,
@@ -24,30 +35,28 @@ from orchestrator.api.deps import (
 )
 from orchestrator.api.described import ASKING
 from orchestrator.api.direct import DirectRoute
+from orchestrator.api.inquiring import admitted, to_inquiry, why_headers
 from orchestrator.api.story import Story
+from orchestrator.api.telling import outcome_headers
 from orchestrator.graph import decide, query_of
-from orchestrator.inquiry import Delta, Event, Finished, Inquiry
-from orchestrator.keys.budget import Spent
-from orchestrator.keys.estimate import most_spent, prompt_tokens
-from orchestrator.keys.key import Caller
+from orchestrator.inquiry import Delta, Event, Finished, Inquiry, Outcome
 from orchestrator.keys.meter import Pass
 from orchestrator.parts import Parts
 from orchestrator.protocol.chat import ChatRequest, ChunkBodies, completion_body
 from orchestrator.protocol.errors import error_body, status_and_body
-from orchestrator.protocol.models import addressee
-from orchestrator.routing import falls_on
-from orchestrator.why import route_record
+from orchestrator.why import explanation, route_record
 
 log = logging.getLogger(__name__)
 router = APIRouter()
 direct = APIRouter(route_class=DirectRoute)
-CLIENT_CLOSED_REQUEST = 499
 
 
 @direct.post("/v1/chat/completions", response_model=None, responses=ASKING)
 async def chat_completions(body: ChatRequest, request: Request, parts: ForChat) -> Response:
     """Answers a conversation with the coterie, one of its strategies, or one expert by name."""
     inquiry = to_inquiry(body, request, parts)
+    if body.choices > 1 and not inquiry.expert:
+        return await _several(body, inquiry, request, parts)
     leave = await admitted(inquiry, caller_of(request), parts)
     if body.stream:
         return await Conversation(parts, inquiry, body, leave).respond(request)
@@ -85,48 +94,6 @@ class UnknownRoute(UnknownModel):
         super().__init__(f"no route {id!r}: it never was, or is no longer kept", param="id")
 
 
-def to_inquiry(body: ChatRequest, request: Request, parts: Parts) -> Inquiry:
-    """Reads ``model``: ``coterie``, ``coterie/STRATEGY``, or an expert's name.
-
-    Raises :class:`ModelNotAllowed` where the caller's key may not use it.
-    """
-    caller = caller_of(request)
-    parts.roster.check_chats(body.model)
-    to = addressee(body.model, {e.name for e in parts.roster.enabled})
-    if to.expert:
-        caller.check_expert(to.expert)
-    chosen = falls_on(parts.roster.snapshot.knowledge.choices)
-    return Inquiry(
-        id=request.state.request_id,
-        model=body.model,
-        question=body.question,
-        sampling=body.sampling,
-        strategy=to.strategy if to.expert else caller.strategy(to.strategy, chosen),
-        expert=to.expert,
-        stream=bool(body.stream),
-        trace=body.wants_trace,
-        key=caller.id,
-        contents=caller.contents,
-        experts=caller.experts,
-    )
-
-
-async def admitted(inquiry: Inquiry, caller: Caller, parts: Parts) -> Pass:
-    """Leave for the inquiry; raises RateExceeded or QuotaExceeded where its key has used what it
-    may."""
-    question, sampling = inquiry.question, inquiry.sampling
-
-    def most(tokens: int) -> Spent:
-        if inquiry.expert:
-            return most_spent(tokens, sampling, [parts.roster.expert(inquiry.expert)], 1)
-        experts = [e for e in parts.roster.enabled if caller.may_ask(e.name)]
-        return most_spent(tokens, sampling, experts, parts.coterie.services.policy.most)
-
-    return await parts.meter.admit(
-        inquiry.id, caller, lambda: prompt_tokens(question, sampling), most
-    )
-
-
 async def _whole(
     body: ChatRequest, inquiry: Inquiry, request: Request, parts: Parts, leave: Pass
 ) -> Response:
@@ -142,7 +109,7 @@ async def _whole(
         story.answered(outcome)
     finally:
         story.left()
-    answered = completion_body(
+    told = completion_body(
         f"chatcmpl-{inquiry.id}",
         int(time.time()),
         body.model,
@@ -150,18 +117,45 @@ async def _whole(
         outcome.usage,
         outcome.cost_usd,
     )
-    experts = [c.expert for c in outcome.completions]
-    headers = why_headers(outcome.route, experts, outcome.overhead_ms)
-    return JSONResponse(answered, headers={**headers, **leave.headers})
+    if inquiry.wishes.explain:
+        told["coterie"] = explanation(outcome)
+    return JSONResponse(told, headers=outcome_headers(outcome, leave))
 
 
-def why_headers(route: Route, experts: list[str], overhead_ms: float) -> dict[str, str]:
-    """Who was asked, by which strategy, and what deciding cost."""
-    return {
-        "x-coterie-experts": ",".join(experts),
-        "x-coterie-strategy": route.strategy,
-        "x-coterie-overhead-ms": f"{overhead_ms:.2f}",
-    }
+async def _several(body: ChatRequest, inquiry: Inquiry, request: Request, parts: Parts) -> Response:
+    """``n`` answers, each made as if it was the only one."""
+    asked = await all_admitted(repeated(inquiry, body.choices), request, parts)
+    id, created = f"chatcmpl-{inquiry.id}", int(time.time())
+    if body.stream:
+        bodies = ChunkBodies(id, created, body.model, with_usage=body.wants_usage)
+        choices = [Choice(partial(_pieces, bodies, index=i), _data) for i in range(len(asked))]
+        last = partial(_last, body, bodies)
+        return await Choices(parts, asked, choices, last).respond(request)
+    try:
+        outcomes = await while_connected(request.receive, all_answered(parts, asked))
+    except CallerGone:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    first, *others = (o.answer for o in outcomes)
+    answers = replace(first, others=tuple(others))
+    told = completion_body(id, created, body.model, answers, *spent(outcomes))
+    if inquiry.wishes.explain:
+        told["coterie"] = {"choices": [explanation(o) for o in outcomes]}
+    return JSONResponse(told, headers=outcome_headers(outcomes[0], asked[-1][1]))
+
+
+def _pieces(bodies: ChunkBodies, chunk: Chunk, *, index: int = 0) -> list[str]:
+    return [_data(piece) for piece in bodies.pieces(chunk, index)]
+
+
+def _last(body: ChatRequest, bodies: ChunkBodies, outcomes: Sequence[Outcome]) -> list[str]:
+    """What follows the pieces of all choices."""
+    told = []
+    if body.wants_explanation:
+        each = [explanation(o) for o in outcomes]
+        told.append(bodies.explained(each[0] if len(each) == 1 else {"choices": each}))
+    if body.wants_usage:
+        told.append(bodies.usage(*spent(outcomes)))
+    return [_data(one) for one in told]
 
 
 Aside = Callable[[Story], Awaitable[Sequence[str]]]
@@ -190,7 +184,7 @@ class Conversation:
         self._parts = parts
         self._inquiry = inquiry
         self._aside = aside
-        self._with_usage = body.wants_usage
+        self._body = body
         self._bodies = ChunkBodies(
             f"chatcmpl-{inquiry.id}", int(time.time()), body.model, with_usage=body.wants_usage
         )
@@ -198,7 +192,6 @@ class Conversation:
         self._leave = leave
         self._story = Story(inquiry, parts.traces, leave, parts.roster.cost_usd)
         self._feed = parts.coterie.stream(inquiry)
-        self._begun = False
 
     async def respond(self, request: Request) -> Response:
         """The streaming response, once there is something to stream."""
@@ -250,9 +243,8 @@ class Conversation:
             self._story.answered(event.outcome)
             for line in await self._beside(event):
                 yield line
-            if self._with_usage:
-                outcome = event.outcome
-                yield _data(self._bodies.usage(outcome.usage, outcome.cost_usd))
+            for line in _last(self._body, self._bodies, [event.outcome]):
+                yield line
         except CoterieError as error:
             for line in await self._failed(error, status_and_body(error)[1]):
                 yield line
@@ -275,15 +267,10 @@ class Conversation:
     def _line(self, event: Event | None) -> list[str]:
         if event is None:
             return [f": {self._story.waiting}\n\n"]
-        piece = self._bodies.piece(event.chunk) if isinstance(event, Delta) else None
-        if piece is None:
-            return []
-        first = [] if self._begun else [self._bodies.delta({"role": "assistant", "content": ""})]
-        self._begun = True
-        return [_data(body) for body in (*first, piece)]
+        return _pieces(self._bodies, event.chunk) if isinstance(event, Delta) else []
 
 
-def _data(body: dict[str, Any]) -> str:
+def _data(body: Mapping[str, Any]) -> str:
     return f"data: {json.dumps(body, ensure_ascii=False, separators=(',', ':'))}\n\n"
 
 

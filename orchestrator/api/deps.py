@@ -71,6 +71,9 @@ def check_role(caller: Caller, roles: Collection[Role]) -> None:
     )
 
 
+CLIENT_CLOSED_REQUEST = 499
+"""The status of a response that nobody reads."""
+
 CHATS = (Role.CHAT, Role.JOBS, Role.ADMIN)
 RUNS_JOBS = (Role.JOBS, Role.ADMIN)
 READS_JOBS = (Role.JOBS, Role.VIEWER, Role.ADMIN)

@@ -6,8 +6,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from coterie.types import Usage
-from orchestrator.api.chat import CLIENT_CLOSED_REQUEST
-from orchestrator.api.deps import CallerGone, ForChat, caller_of, while_connected
+from orchestrator.api.deps import (
+    CLIENT_CLOSED_REQUEST,
+    CallerGone,
+    ForChat,
+    caller_of,
+    while_connected,
+)
 from orchestrator.embedding import embedder_of, estimated
 from orchestrator.keys.budget import NOTHING, Spent
 from orchestrator.protocol.embeddings import EmbeddingsRequest, embeddings_body

@@ -76,5 +76,6 @@ def _expert(expert: Expert, endpoints: list[str]) -> dict[str, Any]:
         "total_params_b": expert.total_params_b,
         "active_params_b": expert.active_params_b,
         "recruited": expert.recruited,
+        "capabilities": expert.capabilities and list(expert.capabilities),
         "tags": list(expert.tags),
     }

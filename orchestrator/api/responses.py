@@ -11,8 +11,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from coterie.types import Chunk
-from orchestrator.api.chat import CLIENT_CLOSED_REQUEST, admitted, to_inquiry
-from orchestrator.api.deps import CallerGone, ForChat, caller_of, while_connected
+from orchestrator.api.deps import (
+    CLIENT_CLOSED_REQUEST,
+    CallerGone,
+    ForChat,
+    caller_of,
+    while_connected,
+)
+from orchestrator.api.inquiring import admitted, to_inquiry
 from orchestrator.api.telling import Telling, answered, outcome_headers
 from orchestrator.gathering import as_delta
 from orchestrator.inquiry import Outcome

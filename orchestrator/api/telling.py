@@ -15,8 +15,13 @@ from fastapi.responses import Response
 
 from coterie.errors import CoterieError
 from coterie.types import Chunk
-from orchestrator.api.chat import CLIENT_CLOSED_REQUEST, why_headers
-from orchestrator.api.deps import CallerGone, EventStream, while_connected
+from orchestrator.api.deps import (
+    CLIENT_CLOSED_REQUEST,
+    CallerGone,
+    EventStream,
+    while_connected,
+)
+from orchestrator.api.inquiring import why_headers
 from orchestrator.api.story import Story
 from orchestrator.inquiry import Delta, Event, Finished, Inquiry, Outcome
 from orchestrator.keys.meter import Pass

@@ -83,6 +83,9 @@ def check_model(line: Line, experts: Collection[str], who: Caller = ANYONE) -> s
     except CoterieError as error:
         told = status_and_body(error)[1]["error"]
         raise BadLine(told["code"] or "invalid_request", str(error), "body.model") from None
+    if to.expert is None and (line.request.model_extra or {}).get("logit_bias"):
+        told = "body.logit_bias: its token ids are those of one expert: name it as the model"
+        raise BadLine("invalid_request", told, "body.logit_bias")
     return to.expert
 
 
@@ -159,7 +162,14 @@ def _request(body: Any) -> ChatRequest:
         raise BadLine("invalid_request", f"{where}: {first['msg']}", where) from None
     if request.stream:
         raise BadLine("invalid_request", "nothing can be streamed into a file", "body.stream")
-    if request.wants_trace:
-        told = "a batch keeps no why-records: ask for a trace with a request of its own"
-        raise BadLine("invalid_request", told, "body.coterie.trace")
+    if request.choices > 1:
+        told = "body.n: a line of a batch has one answer: send it as many times instead"
+        raise BadLine("invalid_request", told, "body.n")
+    given = {} if request.coterie is None else request.coterie.model_dump(exclude_defaults=True)
+    if given:
+        told = (
+            "a batch goes by its model alone, and keeps no why-records: leave it out, or send a "
+            "request of its own"
+        )
+        raise BadLine("invalid_request", told, f"body.coterie.{min(given)}")
     return request

@@ -190,6 +190,10 @@ def add_expert(
     ] = None,
     context_length: Annotated[int | None, typer.Option(help="In tokens.")] = None,
     description: Annotated[str, typer.Option()] = "",
+    capability: Annotated[
+        list[str] | None,
+        typer.Option(help="What it can do beyond text, such as tools; the option again for more."),
+    ] = None,
     no_verify: Annotated[bool, typer.Option(help="Do not try the endpoint first.")] = False,
 ) -> None:
     """Register an expert, from options or from a file."""
@@ -204,6 +208,7 @@ def add_expert(
         "api_key_env": api_key_env,
         "context_length": context_length,
         "description": description or None,
+        "capabilities": capability or None,
     }
     entry |= {key: value for key, value in options.items() if value is not None}
     verify = "false" if no_verify else "true"

@@ -245,7 +245,7 @@ class _Stream:
                         yield reader.last()
                         await self._drain(events)
                         return
-                    if chunk := reader.read(data):
+                    for chunk in reader.read(data):
                         yield chunk
                         self._heard_s = self._clock.monotonic()  # or when it was read on
             yield reader.last()

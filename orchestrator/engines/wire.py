@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeGuard
 
 from aggregator.fusion import request as fusing
@@ -20,6 +21,9 @@ TOKENS_PER_MESSAGE = 8
 TRACE = "coterie"
 """The key of ``Sampling.extra`` under which Coterie itself names a trace.  A caller's field of that
 name is read at the door, and nothing under it goes out as it is."""
+
+MOST_CHOICES = 128
+"""Choices of one answer that are read, as many as OpenAI's API allows."""
 
 BYTES_PER_TOKEN = 3
 """English is about 4 bytes of UTF-8 a token; 3 errs on the side of too many tokens."""
@@ -141,25 +145,30 @@ def read_completion(target: Target, body: bytes, *, latency_s: float) -> Complet
         EngineError: the body is an error after all, makes no sense, or lacks the usage.
     """
     answer = parse_object(target, body)
-    choice = _first_choice(answer)
-    if choice is None and answer.get("error"):
+    choices = _choices(answer)
+    if not choices and answer.get("error"):
         raise from_event(target, answer["error"])
-    message = choice.get("message") if choice else None
-    if choice is None or not isinstance(message, dict):
+    if not choices or not all(isinstance(c.get("message"), dict) for c in choices):
         raise _nonsense(target, f"no choices[0].message ({_show(target, body)})")
     usage = read_usage(target, answer.get("usage"))
     try:
-        reason = _whole(target, choice.get("finish_reason") or "stop")
+        first, *others = (_completion(target, c, latency_s) for c in choices)
     except EngineError as error:
         error.usage = usage
         raise
+    return replace(first, usage=_needed(target, usage), others=tuple(others))
+
+
+def _completion(target: Target, choice: Mapping[str, Any], latency_s: float) -> Completion:
+    message, logprobs = choice["message"], choice.get("logprobs")
     return Completion(
         expert=target.expert,
         text=_text(message),
-        finish_reason=reason,
-        usage=_needed(target, usage),
+        finish_reason=_whole(target, choice.get("finish_reason") or "stop"),
+        usage=Usage(),
         latency_s=latency_s,
         message=message,
+        logprobs=logprobs if isinstance(logprobs, dict) else None,
     )
 
 
@@ -178,17 +187,19 @@ def read_token_count(target: Target, body: bytes) -> int:
 class ChunkReader:
     """Makes chunks of the events of one streamed answer.
 
-    The finishing chunk is held back until the usage is known, which comes in an event of its own.
+    The finishing chunk is held back until the usage is known, which comes in an event of its own;
+    those of further choices are not.
     """
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._finish_reason: str | None = None
+        self._unfinished: set[int] = set()
         self.usage: Usage | None = None
         """What the server has told of it so far."""
 
-    def read(self, data: str) -> Chunk | None:
-        """The chunk in an event's ``data``, where it brings anything new.
+    def read(self, data: str) -> Sequence[Chunk]:
+        """The chunks in an event's ``data``, where it brings anything new.
 
         Raises:
             EngineError: the event reports an error or makes no sense.
@@ -197,17 +208,27 @@ class ChunkReader:
         if event.get("error"):
             raise from_event(self._target, event["error"])
         self.usage = read_usage(self._target, event.get("usage")) or self.usage
-        choice = _first_choice(event)
-        return self._read_choice(choice) if choice else None
+        return [chunk for choice in _choices(event) if (chunk := self._read_choice(choice))]
 
     def _read_choice(self, choice: Mapping[str, Any]) -> Chunk | None:
-        self._finish_reason = choice.get("finish_reason") or self._finish_reason
-        delta = choice.get("delta")
-        if not isinstance(delta, dict):
-            return None
+        index = choice.get("index") or 0
+        reason = self._finished(index, choice.get("finish_reason"))
+        delta, logprobs = choice.get("delta"), choice.get("logprobs")
+        delta = delta if isinstance(delta, dict) else {}
+        logprobs = logprobs if isinstance(logprobs, dict) and logprobs else None
         text = _text(delta)
         more = any(value for name, value in delta.items() if name not in ("role", "content"))
-        return Chunk(text, delta=delta if more else {}) if text or more else None
+        if not (text or more or logprobs or reason):
+            return None
+        return Chunk(text, reason, None, delta if more else {}, logprobs, index)
+
+    def _finished(self, index: int, reason: Any) -> str | None:
+        """How a further choice ended, if it has; the first one's end is kept for the last chunk."""
+        if not index:
+            self._finish_reason = reason or self._finish_reason
+            return None
+        (self._unfinished.discard if reason else self._unfinished.add)(index)
+        return _whole(self._target, reason) if reason else None
 
     def last(self) -> Chunk:
         """The finishing chunk, once the stream has ended.
@@ -216,7 +237,7 @@ class ChunkReader:
             EngineProtocolError: the answer broke off, or its usage is missing.
             EngineUnavailable: the server gave the answer up.
         """
-        if self._finish_reason is None:
+        if self._finish_reason is None or self._unfinished:
             raise EngineProtocolError(
                 self._target.expert,
                 f"the answer of {self._target.server} broke off without a finish_reason; "
@@ -262,13 +283,20 @@ def _needed(target: Target, usage: Usage | None) -> Usage:
     return usage
 
 
-def _first_choice(answer: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The choice with index 0: Coterie never asks for more than one."""
-    choices = answer.get("choices")
-    for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict) and not choice.get("index"):
-            return choice
-    return None
+def _choices(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The choices in the order of their index; the first of two with the same one counts."""
+    given = answer.get("choices")
+    if not isinstance(given, list):
+        return []
+    if len(given) == 1 and isinstance(given[0], dict) and not given[0].get("index"):
+        return given  # as nearly always
+    found: dict[int, dict[str, Any]] = {}
+    for choice in given:
+        if isinstance(choice, dict):
+            index = choice.get("index") or 0
+            if _is_count(index) and index < MOST_CHOICES:
+                found.setdefault(index, choice)
+    return [found[index] for index in sorted(found)]
 
 
 def _text(message: Mapping[str, Any]) -> str:

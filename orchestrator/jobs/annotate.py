@@ -135,7 +135,8 @@ class Annotator:
         terms, manner = self.terms, self.terms.manner(item)
         if manner.expert is None:
             router = load_router(manner.strategy)
-            return record.route_record(router.route(query, terms.pool, terms.policy))
+            pool, policy = terms.pool_for(item), terms.policy_for(item)
+            return record.route_record(router.route(query, pool, policy))
         if manner.expert not in terms.pool.names:
             raise JobError(
                 f"expert {manner.expert!r}, which {item.id!r} asks for, was disabled or removed "

@@ -8,6 +8,7 @@ from typing import Any
 
 from coterie.types import (
     Candidate,
+    Capability,
     Completion,
     Expert,
     ExpertKind,
@@ -58,6 +59,7 @@ def completion_bytes(completion: Completion) -> bytes:
             "latency_s": c.latency_s,
             "message": message,
             "spoken": "content" in c.message and "content" not in message,
+            **({} if c.logprobs is None else {"logprobs": c.logprobs}),
         }
     )
 
@@ -74,6 +76,7 @@ def completion_of(body: bytes) -> Completion:
         Usage(*found["usage"]),
         found["latency_s"],
         message,
+        found.get("logprobs"),
     )
 
 
@@ -166,6 +169,7 @@ def expert_of(record: Mapping[str, Any]) -> Expert:
             "fusion": FusionSpec.of(record["fusion"]) if record.get("fusion") else None,
             "endpoints": tuple(record.get("endpoints", ())),
             "limits": Limits(**record["limits"]) if record.get("limits") else None,
+            "capabilities": Capability.named(record.get("capabilities")),
         }
     )
 

@@ -23,6 +23,7 @@ from orchestrator.jobs import record
 from orchestrator.jobs.job import JobSpec
 from orchestrator.jobs.keys import canonical, revision, seeded
 from orchestrator.jobs.own_item import OwnItem
+from orchestrator.needs import able, calls_tools, needs_of
 from orchestrator.routing import Policy, Pool, Query, load_router
 from orchestrator.voting import check_vote
 from skills.knowledge import Knowledge
@@ -97,6 +98,7 @@ class Terms:
     revisions: Mapping[str, str]
     secret: bool = False
     _plain: dict[str, tuple[Sampling, str]] = field(default_factory=dict)
+    _pools: dict[tuple[str, ...], Pool] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -153,6 +155,30 @@ class Terms:
         """How the item is asked: its strategy, expert and sampling."""
         return item if isinstance(item, OwnItem) else self.spec
 
+    def pool_for(self, item: Item) -> Pool:
+        """Who may be chosen for the item: those that are capable of what it needs, and all where
+        nobody is; what it needs beyond text an item says itself, or it needs nothing."""
+        needs = needs_of(item.question, item.sampling) if isinstance(item, OwnItem) else {}
+        if not needs:
+            return self.pool
+        try:
+            capable = able(self.pool.experts, needs)
+        except RequestError:
+            return self.pool  # the experts' own refusals say what is wrong
+        names = tuple(e.name for e in capable)
+        if names == self.pool.names:
+            return self.pool
+        if names not in self._pools:
+            descriptions = self.pool.descriptions
+            self._pools[names] = Pool(capable, self.pool.knowledge, descriptions=descriptions)
+        return self._pools[names]
+
+    def policy_for(self, item: Item) -> Policy:
+        """How many may be asked of the item: one, where it may call a tool."""
+        if isinstance(item, OwnItem) and calls_tools(item.question, item.sampling):
+            return dataclasses.replace(self.policy, most=1)
+        return self.policy
+
     def strategy(self, item: Item) -> str:
         """Whose strategy decides on the item; "" where an expert is asked for by name."""
         manner = self.manner(item)
@@ -184,13 +210,13 @@ class Terms:
     def matter(self, item: Item, query: Query, route: Route) -> Matter:
         """What is deliberated about the item."""
         manner = self.manner(item)
-        pool = None if manner.expert else self.pool
+        pool = None if manner.expert else self.pool_for(item)
         return Matter(
             item.question,
             query,
             pool,
             route,
-            self.policy,
+            self.policy_for(item),
             self.spec.vote,
             read_as(item),
             manner.sampling,

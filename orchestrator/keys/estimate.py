@@ -47,7 +47,7 @@ def most_spent(
     if not experts:
         return Spent()
     answers = max(1, min(answers, len(experts)))
-    longest = {e.name: _answer_tokens(e, sampling) for e in experts}
+    longest = {e.name: answer_tokens(e, sampling) for e in experts}
     asked = max((_of(e, prompt, longest[e.name]) for e in experts), key=lambda s: s.usd)
     tokens = prompt + max(longest.values())
     spent = Spent(answers * asked.usd, answers * tokens)
@@ -58,7 +58,14 @@ def most_spent(
     return spent + Spent(writing, shown + max(longest.values()))
 
 
-def _answer_tokens(expert: Expert, sampling: Sampling) -> int:
+def choices_of(sampling: Sampling) -> int:
+    """How many choices one call is asked for."""
+    wanted = sampling.extra.get("n")
+    return wanted if isinstance(wanted, int) else 1
+
+
+def answer_tokens(expert: Expert, sampling: Sampling) -> int:
+    """How many tokens an answer of the expert has at most, where that is bounded."""
     most = sampling.over(expert.defaults).max_tokens or UNSAID
     return min(most, expert.context_length) if expert.context_length else most
 

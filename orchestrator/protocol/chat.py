@@ -7,7 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from coterie.types import Chunk, Completion, Message, Question, Sampling, Usage
+from coterie.types import JSON, Chunk, Completion, Message, Question, Sampling, Usage
+
+MOST_CHOICES = 64
+"""Choices of one request."""
 
 
 class ChatMessage(BaseModel):
@@ -23,9 +26,14 @@ class ChatMessage(BaseModel):
 
 
 class StreamOptions(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    """How a stream is told; what is not known here is refused."""
+
+    model_config = ConfigDict(extra="forbid")
 
     include_usage: bool = False
+    include_obfuscation: Annotated[
+        Literal[False] | None, Field(description="nothing is padded")
+    ] = None
 
 
 class CoterieOptions(BaseModel):
@@ -36,6 +44,31 @@ class CoterieOptions(BaseModel):
     trace: Annotated[bool, Field(description="keep the α of fused answers in the why-record")] = (
         False
     )
+    strategy: Annotated[
+        str | None, Field(max_length=64, description="who decides, whatever `model` says")
+    ] = None
+    k: Annotated[int | None, Field(ge=1, description="how many experts are asked at most")] = None
+    experts: Annotated[
+        list[Annotated[str, Field(max_length=64)]] | None,
+        Field(min_length=1, max_length=1000, description="the only ones that may be asked"),
+    ] = None
+    budget: Annotated[
+        float | None,
+        Field(gt=0, allow_inf_nan=False, description="US dollars that all calls may cost together"),
+    ] = None
+    aggregator: Annotated[
+        str | None,
+        Field(
+            max_length=64,
+            description="`vote`: nobody writes; `synthesis`: one always writes the answer from "
+            "several; an expert: it does; a vote's name: it judges",
+        ),
+    ] = None
+    explain: Annotated[bool, Field(description="tell how the answer came about")] = False
+    conversation: Annotated[
+        str | None,
+        Field(min_length=1, max_length=256, description="the caller's name for a conversation"),
+    ] = None
 
 
 class ChatRequest(BaseModel):
@@ -51,7 +84,7 @@ class ChatRequest(BaseModel):
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
     seed: int | None = None
-    n: Annotated[int, Field(ge=1, le=1, description="one choice a request")] | None = None
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES, description="how many choices")] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     coterie: CoterieOptions | None = None
@@ -73,9 +106,19 @@ class ChatRequest(BaseModel):
         )
 
     @property
+    def choices(self) -> int:
+        """How many are wanted."""
+        return self.n or 1
+
+    @property
     def wants_trace(self) -> bool:
         """Whether the α of fused answers are to be kept."""
         return bool(self.coterie and self.coterie.trace)
+
+    @property
+    def wants_explanation(self) -> bool:
+        """Whether the response tells how it came about."""
+        return bool(self.coterie and self.coterie.explain)
 
     @property
     def wants_usage(self) -> bool:
@@ -102,22 +145,25 @@ def completion_body(
     usage: Usage,
     cost_usd: float | None = None,
 ) -> dict[str, Any]:
-    """The ``chat.completion`` object."""
-    message: dict[str, Any] = {**answer.message, "role": "assistant"}
-    message.setdefault("content", answer.text)
-    choice = {
-        "index": 0,
-        "message": message,
-        "finish_reason": answer.finish_reason,
-        "logprobs": None,
-    }
+    """The ``chat.completion`` object, with all choices of the answer."""
     return {
         "id": id,
         "object": "chat.completion",
         "created": created,
         "model": model,
-        "choices": [choice],
+        "choices": [_choice(i, c) for i, c in enumerate((answer, *answer.others))],
         "usage": usage_body(usage, cost_usd),
+    }
+
+
+def _choice(index: int, answer: Completion) -> dict[str, Any]:
+    message: dict[str, Any] = {**answer.message, "role": "assistant"}
+    message.setdefault("content", answer.text)
+    return {
+        "index": index,
+        "message": message,
+        "finish_reason": answer.finish_reason,
+        "logprobs": answer.logprobs,
     }
 
 
@@ -133,24 +179,46 @@ class ChunkBodies:
         }
         # OpenAI: with include_usage every chunk carries the field, null until the last one.
         self._usage = {"usage": None} if with_usage else {}
+        self._begun: set[int] = set()
 
-    def delta(self, delta: Mapping[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+    def delta(
+        self,
+        delta: Mapping[str, Any],
+        finish_reason: str | None = None,
+        logprobs: JSON = None,
+        index: int = 0,
+    ) -> dict[str, Any]:
         choice = {
-            "index": 0,
+            "index": index,
             "delta": delta,
             "finish_reason": finish_reason,
-            "logprobs": None,
+            "logprobs": logprobs,
         }
         return {**self._head, "choices": [choice], **self._usage}
 
-    def piece(self, chunk: Chunk) -> dict[str, Any] | None:
-        """A chunk's body; None for one that carries nothing a caller sees."""
+    def pieces(self, chunk: Chunk, index: int = 0) -> list[dict[str, Any]]:
+        """A chunk's bodies, after that which begins its choice; none for one that carries nothing a
+        caller sees.  ``index`` is the first of this answer's choices."""
+        piece = self._piece(chunk, index)
+        if piece is None:
+            return []
+        at = index + chunk.index
+        if at in self._begun:
+            return [piece]
+        self._begun.add(at)
+        return [self.delta({"role": "assistant", "content": ""}, index=at), piece]
+
+    def _piece(self, chunk: Chunk, index: int) -> dict[str, Any] | None:
         delta = {k: v for k, v in chunk.delta.items() if k != "role"}
         if chunk.text:
             delta["content"] = chunk.text
-        if not delta and chunk.finish_reason is None:
+        if not delta and chunk.finish_reason is None and chunk.logprobs is None:
             return None
-        return self.delta(delta, chunk.finish_reason)
+        return self.delta(delta, chunk.finish_reason, chunk.logprobs, index + chunk.index)
+
+    def explained(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        """How the answer came about."""
+        return {**self._head, "choices": [], "coterie": told, **self._usage}
 
     def usage(self, usage: Usage, cost_usd: float | None = None) -> dict[str, Any]:
         return {**self._head, "choices": [], "usage": usage_body(usage, cost_usd)}

@@ -13,11 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coterie.errors import RequestError
 from coterie.types import Usage
-from orchestrator.protocol.chat import ChatRequest, CoterieOptions, StreamOptions, usage_body
-from orchestrator.protocol.responses import as_chat, refused
+from orchestrator.protocol.chat import (
+    MOST_CHOICES,
+    ChatRequest,
+    CoterieOptions,
+    StreamOptions,
+    usage_body,
+)
+from orchestrator.protocol.responses import NOT_EXPLAINED, as_chat, refused
 
-MOST_CHOICES = 64
-"""Choices of one request: its prompts, ``n`` times."""
 REFUSED: Mapping[str, str] = {
     "suffix": "experts are asked in chat, where nothing follows the answer",
     "logprobs": "the tokens of a chat are not those of a bare prompt; use /v1/chat/completions",
@@ -70,6 +74,8 @@ class CompletionsRequest(BaseModel):
                 "in several requests",
                 param="n" if n > 1 else "prompt",
             )
+        if self.coterie and self.coterie.explain:
+            raise refused("coterie.explain", NOT_EXPLAINED)
         kept = ("model", "max_tokens", "temperature", "top_p", "stop", "stream", "coterie")
         shared = {**extra, **{name: getattr(self, name) for name in kept}}
         chats = []

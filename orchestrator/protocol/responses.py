@@ -25,10 +25,12 @@ REFUSED: Mapping[str, str] = {
     "n": "a response is one answer: ask again, or use /v1/chat/completions",
     "max_tool_calls": "no tool runs here: the caller runs the functions that are called",
     "context_management": "nothing compacts a conversation: shorten 'input' instead",
+    "logprobs": "leave it out, or use /v1/chat/completions",
     "top_logprobs": "leave it out, or use /v1/chat/completions",
     "moderation": "nothing is moderated: leave it out",
 }
 """Fields that are not taken, unless they ask for nothing, and why."""
+NOT_EXPLAINED = "ask GET /v1/routes/ID by the response's x-request-id, or use /v1/chat/completions"
 INCLUDED = ("reasoning.encrypted_content",)
 """What ``include`` may ask for: there never is any, which is what such a request has to expect."""
 
@@ -84,6 +86,8 @@ class ResponsesRequest(BaseModel):
         for name, why in REFUSED.items():
             if extra.pop(name, None):
                 raise refused(name, why)
+        if self.coterie and self.coterie.explain:
+            raise refused("coterie.explain", NOT_EXPLAINED)
         if self.truncation not in (None, "disabled"):
             raise refused("truncation", "nothing is left out of a conversation: shorten 'input'")
         for name in self.include or ():

@@ -17,7 +17,8 @@ class Query:
     ``vector``: its unit embedding, (d,), where one was made; ``options``: how many answers there
     are to choose from, 0 for an open question; ``holder``: the expert that answered the turn
     before, where the conversation has one; ``instruction``: the unit embedding of what it asks for,
-    apart from what about, where that was looked for.
+    apart from what about, where that was looked for; ``called``: it is the result of a tool that
+    the holder called.
     """
 
     skills: tuple[SkillWeight, ...] = ()
@@ -26,3 +27,4 @@ class Query:
     options: int = 0
     holder: str | None = None
     instruction: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    called: bool = False

@@ -8,6 +8,7 @@ Experts keeps a conversation "unless the category changes"; chances make that a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from coterie.types import Route
@@ -18,7 +19,8 @@ MARGIN = 0.05
 
 
 def stay(route: Route, query: Query, pool: Pool, policy: Policy) -> Route:
-    """The route with the conversation's holder asked first, where it is good enough.
+    """The route with the conversation's holder asked first, where it is good enough, or has called
+    the tool whose result has come.
 
     As many are asked as before: the last of the chosen makes room, and heads the reserve where
     there is one.
@@ -26,15 +28,21 @@ def stay(route: Route, query: Query, pool: Pool, policy: Policy) -> Route:
     holder, chance = query.holder, chances(route)
     if holder is None or holder not in chance:
         return route
-    if chance[holder] < max(chance.values()) - MARGIN:
-        return route
-    slow = pool.costs.too_slow(policy.latency_s)
-    if slow is not None and slow[pool.names.index(holder)]:
+    if not (query.called or _good_enough(holder, chance, pool, policy)):
         return route
     others = tuple(name for name in route.chosen if name != holder)
     chosen = (holder, *others)[: len(route.chosen)]
     reserve = tuple(name for name in route.reserve if name != holder)
     if route.reserve:
         reserve = (*others[len(chosen) - 1 :], *reserve)[: len(route.reserve)]
-    told = f"; {holder} goes on with the conversation it holds, at {chance[holder]:.2f}"
-    return replace(route, chosen=chosen, reserve=reserve, reason=route.reason + told)
+    why = "reads what the tool it called has given" if query.called else ""
+    why = why or f"goes on with the conversation it holds, at {chance[holder]:.2f}"
+    told = f"{route.reason}; {holder} {why}"
+    return replace(route, chosen=chosen, reserve=reserve, reason=told)
+
+
+def _good_enough(holder: str, chance: Mapping[str, float], pool: Pool, policy: Policy) -> bool:
+    if chance[holder] < max(chance.values()) - MARGIN:
+        return False
+    slow = pool.costs.too_slow(policy.latency_s)
+    return slow is None or not slow[pool.names.index(holder)]

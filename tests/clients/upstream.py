@@ -37,8 +37,9 @@ class Upstream:
         if body.get("stream"):
             lines = self._stream(body, message)
             return StreamingResponse(lines, media_type="text/event-stream")
-        choice = {"index": 0, "message": message, "finish_reason": _reason(body, message)}
-        return JSONResponse({**_head(body, ""), "choices": [choice], "usage": USAGE})
+        told = {"finish_reason": _reason(body, message), "logprobs": _logprobs(body, WORDS)}
+        choices = [{"index": i, "message": message, **told} for i in range(_choices(body))]
+        return JSONResponse({**_head(body, ""), "choices": choices, "usage": USAGE})
 
     async def embed(self, request: Request) -> Response:
         body = await request.json()
@@ -66,8 +67,9 @@ class Upstream:
         return said
 
     async def _stream(self, body: dict[str, Any], message: dict[str, Any]) -> AsyncIterator[str]:
-        def event(delta: dict[str, Any], reason: str | None = None) -> str:
-            choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        def event(delta: dict[str, Any], reason: str | None = None, index: int = 0) -> str:
+            told = {"finish_reason": reason, "logprobs": _logprobs(body, delta.get("content"))}
+            choice = {"index": index, "delta": delta, **told}
             return _event({**_head(body, ".chunk"), "choices": [choice]})
 
         if thought := message.get("reasoning_content"):
@@ -78,13 +80,15 @@ class Upstream:
                 if body["model"] == "breaker":
                     yield _event({"error": {"message": "out of memory", "code": 500}})
                     return
-            yield event({"content": word if i == 0 else f" {word}"})
+            for index in range(_choices(body)):
+                yield event({"content": word if i == 0 else f" {word}"}, index=index)
         for i, call in enumerate(message.get("tool_calls", ())):
             begun = {**call, "index": i, "function": {**call["function"], "arguments": ""}}
             yield event({"tool_calls": [begun]})
             for piece in (WEATHER["arguments"][:5], WEATHER["arguments"][5:]):
                 yield event({"tool_calls": [{"index": i, "function": {"arguments": piece}}]})
-        yield event({}, _reason(body, message))
+        for index in range(_choices(body)):
+            yield event({}, _reason(body, message), index)
         yield _event({**_head(body, ".chunk"), "choices": [], "usage": USAGE})
         yield "data: [DONE]\n\n"
 
@@ -118,6 +122,18 @@ def _reason(body: dict[str, Any], message: dict[str, Any]) -> str:
     if message.get("tool_calls"):
         return "tool_calls"
     return "length" if body["model"] == "cutter" else "stop"
+
+
+def _choices(body: dict[str, Any]) -> int:
+    """As many as asked for, but of a model that passes over what it does not know."""
+    return 1 if body["model"] == "cutter" else body.get("n", 1)
+
+
+def _logprobs(body: dict[str, Any], text: str | None) -> dict[str, Any] | None:
+    if not (text and body.get("logprobs")) or body["model"] == "cutter":
+        return None
+    best = [{"token": text, "logprob": -0.5, "bytes": None}] * body.get("top_logprobs", 0)
+    return {"content": [{"token": text, "logprob": -0.5, "bytes": None, "top_logprobs": best}]}
 
 
 def _head(body: dict[str, Any], suffix: str) -> dict[str, Any]:

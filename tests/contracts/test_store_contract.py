@@ -11,6 +11,7 @@ import pytest
 from coterie.db import Database
 from coterie.errors import DuplicateExpert, UnknownExpert
 from coterie.types import (
+    Capability,
     Expert,
     ExpertKind,
     ExpertSource,
@@ -57,6 +58,7 @@ FULL = Expert(
     recruit=False,
     endpoints=("http://a.example:1", "http://b.example:2"),
     limits=Limits(8, 16, 2.5),
+    capabilities=(Capability.TOOLS, Capability.IMAGES),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -50,7 +51,8 @@ from skills.snapshot import SnapshotInfo, pack
 class Scripted:
     """An engine that says ``text``, or fails with ``error`` after ``words`` streamed words.
 
-    Calls after the first are ``then``'s, where there is one: a writer's, say.
+    Calls after the first are ``then``'s, where there is one: a writer's, say.  ``entry`` is what
+    else its entry says; ``logprobs``: it tells them where it is asked to.
     """
 
     name: str
@@ -60,6 +62,8 @@ class Scripted:
     prompt_tokens: int = 5
     hang: bool = False
     then: Scripted | None = None
+    entry: Mapping[str, Any] = field(default_factory=dict)
+    logprobs: bool = True
     asked: list[Question] = field(default_factory=list)
     samplings: list[Sampling] = field(default_factory=list)
     cancelled: bool = False
@@ -87,6 +91,7 @@ class Scripted:
             self._usage(),
             0.01,
             {"role": "assistant", "content": self.text},
+            self._logprobs(self.text, sampling),
         )
 
     async def stream(self, question: Question, sampling: Sampling) -> AsyncGenerator[Chunk, None]:
@@ -98,12 +103,20 @@ class Scripted:
         for i, word in enumerate(words):
             if self.error and i == self.words:
                 raise self.error
-            yield Chunk(word if i == 0 else f" {word}")
+            piece = word if i == 0 else f" {word}"
+            yield Chunk(piece, logprobs=self._logprobs(piece, sampling))
             if i == 0:
                 await self._enter(question, sampling)
         if self.error:
             raise self.error
         yield Chunk(finish_reason="stop", usage=self._usage())
+
+    def _logprobs(self, text: str, sampling: Sampling | None) -> dict[str, Any] | None:
+        if not (self.logprobs and sampling and sampling.extra.get("logprobs")):
+            return None
+        words = text.split(" ") if text.strip() == text else [text]
+        tokens = [w if i == 0 else f" {w}" for i, w in enumerate(words)]
+        return {"content": [{"token": t, "logprob": -0.5, "top_logprobs": []} for t in tokens]}
 
     def _usage(self) -> Usage:
         return Usage(self.prompt_tokens, len(self.text.split()))
@@ -188,6 +201,12 @@ class Service:
     def admin(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.parts.access.admin_key}"}
 
+    def anew(self, engines: Sequence[Scripted]) -> Service:
+        """The same server over these engines, as if nobody had been asked before."""
+        self.fleet.engines = {e.name: e for e in engines}
+        self.parts.coterie.services.holders._holders.clear()
+        return self
+
     async def chat(self, **fields: Any) -> httpx.Response:
         body = {
             "model": "coterie",
@@ -208,6 +227,7 @@ async def running(
             "kind": "openai",
             "model": e.name,
             "endpoint": f"http://127.0.0.1:9/{e.name}",
+            **getattr(e, "entry", {}),
         }
         for e in engines
     ]
@@ -240,6 +260,21 @@ async def running(
         await serving
 
 
+@asynccontextmanager
+async def knowing(
+    home: Path, database: Path, engines: Sequence[Scripted], rates: Mapping[str, float]
+) -> AsyncIterator[Service]:
+    """A running server that knows how good its experts are, over a copy of ``database``."""
+    url = f"sqlite:///{shutil.copy(database, home / 'coterie.sqlite')}"
+    async with running(home, url, engines) as found:
+        if rates:
+            known = Knowledge.of([make_profile(n, r) for n, r in rates.items()])
+            made = SnapshotInfo("made-up", utcnow(), encoder=found.parts.settings.embedding_model)
+            await found.parts.archive.snapshots.add(made, pack(known))
+        await found.parts.refresh()
+        yield found
+
+
 @dataclass
 class Kit:
     """What tests of the service build with."""
@@ -251,6 +286,7 @@ class Kit:
     profile: Callable[[str, float], Profile] = make_profile
     roster: Callable[..., Roster] = make_roster
     running: Callable[..., Any] = running
+    knowing: Callable[..., Any] = knowing
     engine_only: bool = False
 
     @staticmethod
@@ -268,6 +304,12 @@ class Kit:
 
 @pytest.fixture
 def kit() -> Kit:
+    return Kit()
+
+
+@pytest.fixture(scope="session")
+def shared_kit() -> Kit:
+    """For servers that many tests share; nobody changes it."""
     return Kit()
 
 

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from coterie.errors import ConfigurationError
-from coterie.types import Expert, ExpertKind, ExpertSource, FusionSpec, Sampling, SmallModel
+from coterie.types import (
+    Capability,
+    Expert,
+    ExpertKind,
+    ExpertSource,
+    FusionSpec,
+    Sampling,
+    SmallModel,
+)
 from orchestrator.amendment import Fate, amend
 from orchestrator.experts_file import load_experts, read_experts, write_experts
 
@@ -29,6 +37,7 @@ EVERYTHING = (
         tags=("yes", "1.5", "null"),
         examples=("What?\nTwo lines.",),
         enabled=False,
+        capabilities=(Capability.TOOLS, Capability.LOGPROBS),
     ),
     SERVER,
     Expert(

@@ -192,7 +192,8 @@ async def test_an_unknown_model_is_404(service: Any, model: str) -> None:
         ({"messages": [{"role": "wizard", "content": "x"}]}, "messages.0.role"),
         ({"temperature": 9}, "temperature"),
         ({"max_tokens": 0}, "max_tokens"),
-        ({"n": 2}, "n"),
+        ({"n": 0}, "n"),
+        ({"n": 65}, "n"),
         ({"model": ""}, "model"),
     ],
 )

@@ -44,11 +44,13 @@ async def test_experts_are_listed_added_switched_and_removed(
 ) -> None:
     service.fleet.engines["new"] = kit.engine("new")
     added = await coterie(
-        "experts", "add", "--name", "new", "--model", "m", "--endpoint", "http://127.0.0.1:9"
+        *("experts", "add", "--name", "new", "--model", "m", "--endpoint", "http://127.0.0.1:9"),
+        *("--capability", "tools", "--capability", "images"),
     )
     assert added.exit_code == 0, added.output
     listed = json.loads((await coterie("experts", "list", "--json")).output)
-    assert {e["name"] for e in listed["experts"]} == {"good", "bad", "new"}
+    known = {e["name"]: e["capabilities"] for e in listed["experts"]}
+    assert known == {"good": None, "bad": None, "new": ["tools", "images"]}
     assert "managed" in (await coterie("experts", "list")).output
     assert "ok in" in (await coterie("experts", "test", "new")).output
     assert (await coterie("experts", "disable", "new")).exit_code == 0

@@ -10,6 +10,7 @@ import pytest
 
 from coterie.errors import ConfigurationError
 from coterie.types import (
+    Capability,
     Expert,
     ExpertKind,
     ExpertSource,
@@ -68,6 +69,7 @@ def test_an_entry_becomes_an_expert(file: Writes) -> None:
             examples: ["1 + 1?"]
             enabled: false
             recruit: false
+            capabilities: [tools, images, tools]
     """)
     assert found.experts == (
         Expert(
@@ -85,6 +87,7 @@ def test_an_entry_becomes_an_expert(file: Writes) -> None:
             examples=("1 + 1?",),
             enabled=False,
             recruit=False,
+            capabilities=(Capability.TOOLS, Capability.IMAGES),
             source=ExpertSource.DECLARED,
         ),
     )

@@ -55,3 +55,23 @@ def test_a_whole_message_goes_out_as_a_delta() -> None:
     calls = [{"id": "c1", "type": "function"}, {"id": "c2", "type": "function"}]
     message = {"role": "assistant", "content": "x", "refusal": None, "tool_calls": calls}
     assert as_delta(message) == {"tool_calls": [{"index": i, **c} for i, c in enumerate(calls)]}
+
+
+def test_log_probabilities_are_gathered_with_their_text() -> None:
+    answer = Gathering("e")
+    for word in ("so", " it"):
+        answer.add(Chunk(word, logprobs={"content": [{"token": word}], "refusal": None}))
+    answer.add(END)
+    whole = answer.completion(0.0)
+    assert whole.logprobs == {"content": [{"token": "so"}, {"token": " it"}]}
+    assert Gathering("e").completion(0.0).logprobs is None
+
+
+def test_further_choices_go_out_and_are_not_mixed_with_the_first() -> None:
+    answer = Gathering("e")
+    other = [Chunk("no", index=1), Chunk("", "stop", index=1)]
+    assert list(answer.add(Chunk("so"))) == [Chunk("so")]
+    assert [list(answer.add(chunk)) for chunk in other] == [[chunk] for chunk in other]
+    assert answer.add(END) == ()
+    assert answer.choices == {0, 1}
+    assert answer.completion(0.0).text == "so"

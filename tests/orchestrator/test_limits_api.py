@@ -102,6 +102,17 @@ async def test_requests_side_by_side_do_not_overspend(service: Any) -> None:
     assert (await spending(service, key))[0] == statuses.count(200) * TOOK
 
 
+async def test_all_choices_of_a_request_are_held_or_none(service: Any) -> None:
+    key = await make(service, budget=budget(3 * (PROMPT + 10)))
+    one_each = {"model": "coterie/best-single", "coterie": {"k": 1}}
+    for asked in ({"n": 4, "stream": True}, {"n": 4, **one_each}, {"n": 4, "model": "good"}):
+        assert (await chat(service, key, **asked)).status_code == 429
+        assert await spending(service, key) == (0, 0)
+    assert service.fleet.engines["good"].asked == []
+    assert (await chat(service, key, n=3, **one_each)).status_code == 200
+    assert await spending(service, key) == (3 * TOOK, 0)
+
+
 async def test_rates_are_told_and_kept(service: Any) -> None:
     key = await make(service, rates={"requests": 2, "tokens": 1000})
     first = await chat(service, key)

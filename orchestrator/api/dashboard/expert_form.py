@@ -24,7 +24,10 @@ PLACED: Mapping[ExpertKind, tuple[str, ...]] = {
 """The fields that say where an expert of a kind runs."""
 FIGURES = ("context_length", "total_params_b", "active_params_b")
 PRICES = ("prompt_price", "completion_price")
-STRUCTURED = ("engine_args", "fusion", "defaults", "examples", "endpoints", "limits")
+MORE = ("capabilities", "defaults", "limits", "examples")
+STRUCTURED = (
+    *("engine_args", "fusion", "defaults", "examples", "endpoints", "limits", "capabilities"),
+)
 """Fields that hold YAML."""
 MOST = 100_000
 """Characters of a field."""
@@ -83,7 +86,7 @@ def entry_from(kind: ExpertKind, values: Mapping[str, str]) -> ExpertEntry:
     """The entry that the form says; raises :class:`FormProblem`."""
     given: dict[str, Any] = {"kind": kind, **{name: bool(values.get(name)) for name in SWITCHES}}
     problems: dict[str, str] = {}
-    names = (*COMMON, *PLACED[kind], *FIGURES, *PRICES, "defaults", "limits", "examples")
+    names = (*COMMON, *PLACED[kind], *FIGURES, *PRICES, *MORE)
     for name in names:
         text = values.get(name, "").strip()
         if not text:

@@ -10,11 +10,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from orchestrator.api.chat import Conversation, admitted, to_inquiry
+from orchestrator.api.chat import Conversation
 from orchestrator.api.dashboard.answers_view import answers_view
 from orchestrator.api.dashboard.guard import Chats, Visit
 from orchestrator.api.dashboard.route_view import route_view
 from orchestrator.api.dashboard.timeline import timeline
+from orchestrator.api.inquiring import admitted, to_inquiry
 from orchestrator.api.story import Story
 from orchestrator.protocol.chat import ChatRequest, StreamOptions
 from orchestrator.protocol.models import AUTO
@@ -52,7 +53,7 @@ async def ask(body: ChatRequest, visit: Chats, request: Request) -> Response:
     ``route`` once it is decided, and ``answering`` whenever something happened; JSON strings of
     HTML."""
     request.state.caller = visit.caller
-    wanted = {"stream": True, "stream_options": StreamOptions(include_usage=True)}
+    wanted = {"stream": True, "stream_options": StreamOptions(include_usage=True), "n": None}
     streamed = body.model_copy(update=wanted)
     inquiry = to_inquiry(streamed, request, visit.parts)
     leave = await admitted(inquiry, visit.caller, visit.parts)

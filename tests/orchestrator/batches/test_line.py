@@ -21,6 +21,8 @@ from orchestrator.batches.line import (
 from orchestrator.jobs import record
 from orchestrator.jobs.keys import canonical, prompt_key
 
+CHAT = '"model":"m","messages":[{"role":"user","content":"x"}]'
+
 
 def raw(body: str, id: str = '"a"') -> bytes:
     head = f'{{"custom_id":{id},"method":"POST","url":"/v1/chat/completions","body":'
@@ -59,6 +61,8 @@ def with_extra(value: str) -> bytes:
             ),
             "keeps no why-records",
         ),
+        (raw(f'{{{CHAT},"coterie":{{"k":2}}}}'), "goes by its model alone"),
+        (raw(f'{{{CHAT},"n":2}}'), "body.n"),
         (raw('{"model":"m","messages":[{"role":"eve","content":"x"}]}'), "body.messages.0.role"),
         (raw("{}", '""'), "custom_id"),
         (raw("{}", "7"), "custom_id"),
@@ -77,6 +81,15 @@ def test_a_long_model_is_not_told_at_length() -> None:
     with pytest.raises(BadLine, match="the model") as caught:
         check_model(read_line(raw(json.dumps(body))), ["ann"])
     assert len(str(caught.value)) <= TOLD
+
+
+def test_a_bias_is_for_one_expert() -> None:
+    body = {"messages": [{"role": "user", "content": "x"}], "logit_bias": {"42": -100}}
+    named = read_line(raw(json.dumps({**body, "model": "ann"})))
+    assert check_model(named, ["ann"]) == "ann"
+    with pytest.raises(BadLine, match="name it as the model") as caught:
+        check_model(read_line(raw(json.dumps({**body, "model": "coterie"}))), ["ann"])
+    assert caught.value.problem.param == "body.logit_bias"
 
 
 JSON = st.recursive(

@@ -97,9 +97,19 @@ async def test_servers_and_limits_go_through_the_form(admin: Visitor) -> None:
     assert "at a:1 and 1 more" in await admin.see("/experts/new")
 
 
+async def test_capabilities_go_through_the_form(admin: Visitor) -> None:
+    entry = ENTRY | {"capabilities": "[tools, images]"}
+    assert (await admin.post("/experts/_new?kind=openai", entry)).status_code == 204
+    assert "- images" in await admin.see("/experts/new/edit")
+    for given, kept in (("[]", ()), ("", None)):
+        await admin.post("/experts/new/edit", ENTRY | {"capabilities": given})
+        assert (await admin.parts.registry.get("new")).capabilities == kept
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
+        ({"capabilities": "[smell]"}, "'json_schema' or 'logprobs'"),
         ({"endpoints": "[http://a:1, http://b:2]"}, "both 'endpoint' and 'endpoints'"),
         ({"limits": "{concurrency: 0}"}, "concurrency: should be greater than or equal to 1"),
         ({"name": "Not Allowed"}, "a letter or a digit"),

@@ -177,6 +177,21 @@ class TestAnswers:
         with pytest.raises(EngineProtocolError, match=upstream.url):
             await make_engine().complete(QUESTION, ANY)
 
+    async def test_choices_come_in_the_order_of_their_index(
+        self, upstream: Upstream, make_engine: MakeEngine
+    ) -> None:
+        def choice(index: object, text: str) -> JSON:
+            told = {"content": [{"token": text}]}
+            return {"index": index, "message": {"content": text}, "logprobs": told}  # type: ignore[dict-item]
+
+        odd = [choice(-1, "x"), choice("2", "y"), choice(10**9, "z"), "none"]
+        body = completion(choices=[choice(1, "b"), *odd, choice(0, "a"), choice(0, "again")])
+        upstream.says(answers(body))
+        found = await make_engine().complete(QUESTION, Sampling(extra={"n": 2}))
+        assert [c.text for c in (found, *found.others)] == ["a", "b"]
+        assert found.logprobs == {"content": [{"token": "a"}]}
+        assert (found.usage, found.others[0].usage) == (Usage(7, 3), Usage())
+
 
 class TestStreams:
     @pytest.mark.parametrize("ending", ["\n", "\r\n"])
@@ -206,6 +221,32 @@ class TestStreams:
         chunks = await _stream(make_engine())
         assert chunks[0] == Chunk("", delta=delta)
         assert chunks[-1].finish_reason == "stop"
+
+    async def test_choices_are_told_apart_and_the_first_ends_last(
+        self, upstream: Upstream, make_engine: MakeEngine
+    ) -> None:
+        def row(index: int, reason: str | None = None, **delta: str) -> str:
+            told = {"content": [{"token": t} for t in delta.values()]} if delta else None
+            choice = {"index": index, "delta": delta, "finish_reason": reason, "logprobs": told}
+            return f"data: {json.dumps({'choices': [choice]})}\n\n"
+
+        pieces = [row(0, content="a"), row(1, content="b"), row(0, "stop"), row(1, "length")]
+        upstream.says(lambda _: streamed([*pieces, *events()[-2:]]))
+        chunks = await _stream(make_engine(), Sampling(extra={"n": 2}))
+        assert [(c.index, c.text, c.finish_reason) for c in chunks] == [
+            (0, "a", None),
+            (1, "b", None),
+            (1, "", "length"),
+            (0, "", "stop"),
+        ]
+        assert [c.logprobs for c in chunks[:2]] == [
+            {"content": [{"token": "a"}]},
+            {"content": [{"token": "b"}]},
+        ]
+        assert chunks[-1].usage == Usage(7, 3)
+        upstream.says(lambda _: streamed([*pieces[:-1], *events()[-2:]]))
+        with pytest.raises(EngineProtocolError, match="broke off"):
+            await _stream(make_engine(), Sampling(extra={"n": 2}))
 
     async def test_usage_may_come_with_the_finish(
         self, upstream: Upstream, make_engine: MakeEngine

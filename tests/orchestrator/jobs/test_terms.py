@@ -9,10 +9,22 @@ from dataclasses import replace
 import pytest
 
 from coterie.errors import JobError, RequestError
-from coterie.types import Expert, ExpertKind, FusionSpec, SmallModel
+from coterie.types import (
+    JSON,
+    Capability,
+    Expert,
+    ExpertKind,
+    FusionSpec,
+    Question,
+    Route,
+    Sampling,
+    SmallModel,
+)
+from orchestrator.deliberation import Matter
 from orchestrator.jobs.job import JobSpec
+from orchestrator.jobs.own_item import OwnItem
 from orchestrator.jobs.terms import Terms, fix
-from orchestrator.routing import Policy
+from orchestrator.routing import Policy, Query
 from skills.knowledge import Knowledge
 
 LARGE = Expert("large", ExpertKind.VLLM, "org/large")
@@ -67,3 +79,28 @@ def test_who_is_not_recruited_is_in_a_job_that_names_it() -> None:
     assert fix(alone, experts, knowledge, policy)["pool"] == ["fused"]
     with pytest.raises(RequestError, match="no expert is enabled that may be recruited"):
         fix(JobSpec("demo"), {"large": replace(LARGE, recruit=False)}, knowledge, policy)
+
+
+def test_an_item_is_put_to_who_is_capable_of_what_it_needs() -> None:
+    tools = (Capability.TOOLS,)
+    able = {n: replace(OTHER, name=n, model=n, capabilities=tools) for n in ("a", "b")}
+    experts = {**able, "mute": replace(OTHER, name="mute", model="mute", capabilities=())}
+    spec = JobSpec("batch")
+    fixed = json.loads(json.dumps(fix(spec, experts, Knowledge(), Policy())))
+    found = Terms.of(spec, fixed, Knowledge(), {}, secret=False)
+    route = Route("symbolic", (), (), ("a",), (), "")
+
+    def matter(**extra: JSON) -> Matter:
+        item = OwnItem("1", Question.of("Hi"), "", "", sampling=Sampling(extra=extra))
+        return found.matter(item, Query(), route)
+
+    plain, calls = matter(), matter(tools=[{"type": "function"}])
+    assert plain.pool is found.pool
+    assert plain.policy is found.policy
+    assert calls.pool is not None
+    assert calls.pool.names == ("a", "b")
+    assert calls.policy.most == 1
+    assert matter(tools=[{"type": "function"}]).pool is calls.pool
+    named = matter(tools=[{"type": "function"}], tool_choice="none")
+    assert named.policy is found.policy
+    assert matter(logprobs=True).pool is found.pool  # nobody says that it has them
