@@ -167,22 +167,28 @@ class Settings(BaseSettings):
 
         An empty value counts as unset: that is how compose files pass on what nobody set.
         """
-        variables = dict(os.environ if environ is None else environ)
-        given: dict[str, Any] = {
-            name: variables[name] for name in _names(cls) if variables.get(name)
-        }
-        problems = _unknown(cls, variables)
-        try:
-            settings = cls(**given)
-        except ValidationError as error:
-            problems += [_problem(e, given) for e in error.errors(include_url=False)]
+        variables = environment() if environ is None else dict(environ)
+        problems = cls.problems(variables)
         if problems:
             raise ConfigurationError(
                 f"{len(problems)} setting(s) in the environment are wrong:\n  "
-                + "\n  ".join(problems)
+                + "\n  ".join(problems.values())
             )
+        settings = cls(**_given(cls, variables))
         settings._environ = MappingProxyType(variables)
         return settings
+
+    @classmethod
+    def problems(cls, variables: Mapping[str, str]) -> dict[str, str]:
+        """What is wrong with ``variables``, by name; each message names value and remedy."""
+        problems = _unknown(cls, variables)
+        given = _given(cls, variables)
+        try:
+            cls(**given)
+        except ValidationError as error:
+            for found in error.errors(include_url=False):
+                problems[str(found["loc"][0])] = _problem(found, given)
+        return problems
 
     def secrets(self, name: str) -> str | None:
         """The value of environment variable ``name``, an expert's API key for one."""
@@ -347,13 +353,22 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
+def environment() -> dict[str, str]:
+    """This process's environment as it is now: never log it."""
+    return dict(os.environ)
+
+
 def _names(settings: type[Settings]) -> list[str]:
     return [str(field.validation_alias) for field in settings.model_fields.values()]
 
 
-def _unknown(settings: type[Settings], variables: Mapping[str, str]) -> list[str]:
+def _given(settings: type[Settings], variables: Mapping[str, str]) -> dict[str, Any]:
+    return {name: variables[name] for name in _names(settings) if variables.get(name)}
+
+
+def _unknown(settings: type[Settings], variables: Mapping[str, str]) -> dict[str, str]:
     known = {name.removeprefix(PREFIX): name for name in _names(settings)}
-    problems = []
+    problems = {}
     for name in sorted(v for v in variables if v.startswith(PREFIX)):
         if name in known.values():
             continue
@@ -363,7 +378,7 @@ def _unknown(settings: type[Settings], variables: Mapping[str, str]) -> list[str
             if close
             else f"known are {', '.join(known.values())}"
         )
-        problems.append(f"{name} is not a setting; {hint}")
+        problems[name] = f"{name} is not a setting; {hint}"
     return problems
 
 
