@@ -12,7 +12,7 @@ from orchestrator.settings import Settings
 
 
 def read_settings(variables: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
-    """The settings, without those that are wrong, so that the rest can be looked at all the same."""
+    """The settings without those that are wrong: the rest can be looked at all the same."""
     problems = Settings.problems(variables)
     found = [
         Finding.fail("configuration", told, f"correct {name}, or unset it")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from coterie.errors import ConfigurationError
 from orchestrator.doctor.finding import Finding
 from orchestrator.engines.accelerator import find_gpu
 from orchestrator.settings import Settings
-from skills.encoder import load_encoder
+from skills.encoder import Encoder, load_encoder
 
 GIB = 1024**3
 FULL_UNDER = 1 * GIB
@@ -88,11 +88,13 @@ def _exposed(file: Path) -> Finding | None:
     return Finding.fail("key files", told, remedy)
 
 
-def look_at_encoder(settings: Settings) -> Finding:
+def look_at_encoder(
+    settings: Settings, load: Callable[[str, Path], Encoder] = load_encoder
+) -> Finding:
     """Whether the encoder loads and reads a sentence.  Takes seconds, and may download it."""
     subject, name = "embedding model", settings.embedding_model
     try:
-        vectors = load_encoder(name, settings.cache_dir).encode(["Is anybody there?"])
+        vectors = load(name, settings.cache_dir).encode(["Is anybody there?"])
     except ConfigurationError as error:
         return Finding.fail(subject, str(error), "correct COTERIE_EMBEDDING_MODEL")
     return Finding.ok(subject, f"{name} gives vectors of {vectors.shape[1]} numbers")

@@ -6,11 +6,12 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from aiohttp import web
 from typer.testing import CliRunner
@@ -245,7 +246,16 @@ def test_a_full_disk_and_a_home_that_is_a_file_fail(tmp_path: Path) -> None:
     assert look_at_home(settings_of(tmp_path / "file" / "home")).verdict is Verdict.FAIL
 
 
-def test_an_encoder_that_is_not_installed_fails(tmp_path: Path) -> None:
+class Reads:
+    """An encoder, as far as an encoder matters here."""
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
+        return np.zeros((len(texts), 384), dtype=np.float32)
+
+
+def test_an_encoder_is_tried_and_one_that_is_not_installed_fails(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    assert "384 numbers" in look_at_encoder(settings, lambda *_: Reads()).seen
     found = look_at_encoder(settings_of(tmp_path, COTERIE_EMBEDDING_MODEL=NO_ENCODER))
     assert (found.verdict, "COTERIE_EMBEDDING_MODEL" in found.remedy) == (Verdict.FAIL, True)
 
@@ -306,9 +316,12 @@ async def test_a_running_service_is_well(
         config = write_experts(service.parts.settings.home, entry("good", url, api_key_env="DOOR"))
         monkeypatch.setenv("DATABASE_URL", service.parts.settings.database_url)
         monkeypatch.setenv("DOOR", KEY)
+        monkeypatch.setenv("COTERIE_EMBEDDING_MODEL", NO_ENCODER)  # a real one takes seconds
         shown = await coterie("doctor", "--json", "--config", str(config))
     found = {f["subject"]: f for f in json.loads(shown.stdout)["findings"]}
     assert found["database"]["verdict"] == "ok"
     assert found["expert good"]["verdict"] == "ok"
     assert found["key files"]["seen"].endswith("that their owner alone can read")
-    assert found["embedding model"]["verdict"] == "ok"
+    # An expert that only the database knows is looked at as well.
+    failed = {subject for subject, told in found.items() if told["verdict"] == "fail"}
+    assert failed == {"embedding model", "expert bad"}
