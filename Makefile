@@ -9,7 +9,7 @@ LOCK_ARGS ?= --extra-index-url https://download.pytorch.org/whl/cpu
 PYTHONPATH :=
 export PYTHONPATH
 
-.PHONY: help install up down status logs test test-long lint format lock clean
+.PHONY: help install up down status logs test test-long lint docs format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,10 @@ test: lint  ## lint, types, contracts and all tests, real vLLM included
 
 test-long: lint  ## the tests that take longer, too
 	$(BIN)/pytest --durations=15
+
+docs: install  ## build the documentation into build/docs; fails on a link that leads nowhere
+	$(BIN)/python -m orchestrator.settings_reference
+	$(BIN)/python -m zensical build --strict
 
 format: install  ## put the code into its one style
 	$(BIN)/ruff check --fix .

@@ -58,6 +58,12 @@ def head() -> str:
     return str(ScriptDirectory(str(migrations_dir())).get_current_head())
 
 
+def revisions() -> tuple[str, ...]:
+    """Every revision there is, the oldest first."""
+    scripts = ScriptDirectory(str(migrations_dir()))
+    return tuple(reversed([str(script.revision) for script in scripts.walk_revisions()]))
+
+
 async def upgrade(database_url: str) -> str:
     """Brings the database up to date; returns the revision it has then.
 

