@@ -30,6 +30,7 @@ from orchestrator.engines.http import MOST_BYTES, AnswerTooLarge, fetch, read_wh
 from orchestrator.engines.retry import ReadTimeout, RetryPolicy, with_retries
 from orchestrator.engines.sse import SSEDecoder
 from orchestrator.engines.target import Target
+from orchestrator.observability.tracing import outgoing
 
 T = TypeVar("T")
 
@@ -165,7 +166,7 @@ class OpenAIEngine:
         target = self._target
         try:
             request = self._client.build_request(
-                method, target.url(path), content=body, headers=target.headers
+                method, target.url(path), content=body, headers={**target.headers, **outgoing()}
             )
             return await fetch(self._client, request)
         except TRANSPORT_ERRORS as error:
@@ -195,7 +196,8 @@ class OpenAIEngine:
         target = self._target
         url = target.url("/v1/chat/completions")
         try:
-            request = self._client.build_request("POST", url, content=body, headers=target.headers)
+            headers = {**target.headers, **outgoing()}
+            request = self._client.build_request("POST", url, content=body, headers=headers)
             return await self._client.send(request, stream=True)
         except TRANSPORT_ERRORS as error:
             raise from_exception(target, error) from error
