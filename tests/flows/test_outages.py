@@ -14,6 +14,7 @@ from tests.flows.components import MortalPostgres
 from tests.flows.gateway import Gateway, answers, gateway, servers, text_of
 
 ANSWER = "forty two it is"
+WRITTEN = "coterie_why_records_written_total"
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,75 @@
+"""The metrics of one service, in a registry of its own.
+
+Counting takes microseconds and never waits; what can be looked at when somebody scrapes is not
+counted before (:mod:`orchestrator.scrape`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Container
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+from coterie import __version__
+from orchestrator.observability import catalogue
+from orchestrator.observability.catalogue import OTHER, Kind, Metric
+
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+
+
+class Metrics:
+    """Counts; ``known`` tells which experts may be named by a label."""
+
+    def __init__(self, known: Callable[[], Container[str]] = frozenset) -> None:
+        self.known = known
+        self.registry = CollectorRegistry()
+        self._made = {metric.name: self._make(metric) for metric in catalogue.CATALOGUE}
+        ProcessCollector(registry=self.registry)
+        self.gauge(catalogue.BUILD_INFO).labels(__version__).set(1)
+        self.gauge(catalogue.START_TIME).set(time.time())
+
+    def counter(self, metric: Metric) -> Counter:
+        """The counter of the catalogue's ``metric``."""
+        found = self._made[metric.name]
+        assert isinstance(found, Counter)
+        return found
+
+    def gauge(self, metric: Metric) -> Gauge:
+        """The gauge of the catalogue's ``metric``."""
+        found = self._made[metric.name]
+        assert isinstance(found, Gauge)
+        return found
+
+    def histogram(self, metric: Metric) -> Histogram:
+        """The histogram of the catalogue's ``metric``."""
+        found = self._made[metric.name]
+        assert isinstance(found, Histogram)
+        return found
+
+    def expert(self, name: str) -> str:
+        """``name`` as a label."""
+        return name if name in self.known() else OTHER
+
+    def exposition(self) -> bytes:
+        """Everything in Prometheus's text format, :data:`CONTENT_TYPE`."""
+        return generate_latest(self.registry)
+
+    def value(self, name: str, **labels: str) -> float:
+        """The sample called so now; 0 where there is none."""
+        return self.registry.get_sample_value(name, labels) or 0.0
+
+    def _make(self, metric: Metric) -> Counter | Gauge | Histogram:
+        if metric.kind is Kind.COUNTER:
+            return Counter(metric.name, metric.help, metric.labels, registry=self.registry)
+        if metric.kind is Kind.GAUGE:
+            return Gauge(metric.name, metric.help, metric.labels, registry=self.registry)
+        return Histogram(
+            metric.name,
+            metric.help,
+            metric.labels,
+            registry=self.registry,
+            buckets=metric.buckets,
+        )
