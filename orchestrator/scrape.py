@@ -35,12 +35,18 @@ async def scraped(parts: Parts) -> bytes:
     # No await from here on: what two scrapes set must not mix.
     up = {name: float(found.ok) for name, found in health.items()}
     _set(metrics, catalogue.EXPERT_UP, {(metrics.expert(name),): ok for name, ok in up.items()})
-    _engines(metrics, getattr(parts.fleet, "engines", {}))
+    _engines(metrics, _balanced(parts))
     _processes(metrics, parts)
     _work(metrics, standing)
     metrics.gauge(catalogue.DATABASE_UP).set(database.ok)
     metrics.gauge(catalogue.RECORDS_WAITING).set(parts.traces.waiting)
     return metrics.exposition()
+
+
+def _balanced(parts: Parts) -> Mapping[str, BalancedEngine]:
+    """The engines that were handed out; a fleet of another kind keeps none."""
+    engines = getattr(parts.fleet, "engines", {})
+    return {name: e for name, e in engines.items() if isinstance(e, BalancedEngine)}
 
 
 def _engines(metrics: Metrics, engines: Mapping[str, BalancedEngine]) -> None:

@@ -10,7 +10,14 @@ import time
 from collections.abc import Callable, Container
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from coterie import __version__
@@ -25,6 +32,7 @@ class Metrics:
 
     def __init__(self, known: Callable[[], Container[str]] = frozenset) -> None:
         self.known = known
+        disable_created_metrics()  # they would double what is scraped, and nobody asks for them
         self.registry = CollectorRegistry()
         self._made = {metric.name: self._make(metric) for metric in catalogue.CATALOGUE}
         ProcessCollector(registry=self.registry)
