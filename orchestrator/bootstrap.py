@@ -284,8 +284,8 @@ def _worker(
 def _loaded(tally: Tally, metrics: Metrics, engine: str, seconds: float) -> None:
     tally.loaded(engine, seconds)
     name = metrics.expert(engine)
-    metrics.counter(catalogue.ENGINE_LOADS).labels(name).inc()
-    metrics.counter(catalogue.ENGINE_LOAD_SECONDS).labels(name).inc(seconds)
+    metrics.count(catalogue.ENGINE_LOADS, name)
+    metrics.count(catalogue.ENGINE_LOAD_SECONDS, name, by=seconds)
 
 
 def contents_key(settings: Settings) -> bytes:

@@ -71,8 +71,7 @@ def _response(
 
 def _told(request: Request, error: CoterieError) -> Response:
     if reason := next((word for kind, word in _REFUSALS if isinstance(error, kind)), None):
-        refused = get_parts(request).observer.metrics.counter(catalogue.REFUSED)
-        refused.labels(reason).inc()
+        get_parts(request).observer.metrics.count(catalogue.REFUSED, reason)
     status, body = status_and_body(error)
     return _response(request, status, body, _headers(error, status))
 

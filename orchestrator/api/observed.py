@@ -36,10 +36,8 @@ class Observed:
         self._app = app
         self._tracing = observer.tracing
         self._logs = logs
-        metrics = observer.metrics
-        self._requests = metrics.counter(catalogue.REQUESTS)
-        self._seconds = metrics.histogram(catalogue.REQUEST_SECONDS)
-        self._in_progress = metrics.gauge(catalogue.REQUESTS_IN_PROGRESS)
+        self._metrics = observer.metrics
+        self._in_progress = observer.metrics.gauge(catalogue.REQUESTS_IN_PROGRESS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -104,8 +102,9 @@ class Observed:
     def _over(self, request: _Request) -> None:
         took_s = time.perf_counter() - request.began_s
         endpoint = request.endpoint
-        self._requests.labels(request.method, endpoint, _status(request.status)).inc()
-        self._seconds.labels(endpoint).observe(took_s)
+        status = _status(request.status)
+        self._metrics.count(catalogue.REQUESTS, request.method, endpoint, status)
+        self._metrics.observe(catalogue.REQUEST_SECONDS, took_s, endpoint)
         if self._logs:
             told = {
                 "method": request.method,

@@ -112,7 +112,7 @@ class Meter:
         self._wake = asyncio.Event()
         self._adding: set[asyncio.Task[None]] = set()
         self.dropped = 0
-        self._lost = (metrics or Metrics()).counter(catalogue.SPENDING_LOST)
+        self._metrics = metrics or Metrics()
 
     # --- before and after a call ----------------------------------------------------------------
 
@@ -180,7 +180,7 @@ class Meter:
         if len(self._waiting) >= WAITING:
             self._waiting.popleft()
             self.dropped += 1
-            self._lost.inc()
+            self._metrics.count(catalogue.SPENDING_LOST)
             if self.dropped % 1000 == 1:
                 log.error("spending of %d call(s) is lost: the database is away", self.dropped)
         self._waiting.append(settled)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import (
     CollectorRegistry,
@@ -35,26 +35,23 @@ class Metrics:
         disable_created_metrics()  # they would double what is scraped, and nobody asks for them
         self.registry = CollectorRegistry()
         self._made = {metric.name: self._make(metric) for metric in catalogue.CATALOGUE}
+        self._children: dict[tuple[str, tuple[str, ...]], Any] = {}
         ProcessCollector(registry=self.registry)
         self.gauge(catalogue.BUILD_INFO).labels(__version__).set(1)
         self.gauge(catalogue.START_TIME).set(time.time())
 
-    def counter(self, metric: Metric) -> Counter:
-        """The counter of the catalogue's ``metric``."""
-        found = self._made[metric.name]
-        assert isinstance(found, Counter)
-        return found
+    def count(self, metric: Metric, *labels: str, by: float = 1.0) -> None:
+        """The counter of the catalogue's ``metric`` grows."""
+        self._child(metric, labels).inc(by)
+
+    def observe(self, metric: Metric, value: float, *labels: str) -> None:
+        """The histogram of the catalogue's ``metric`` counts ``value``."""
+        self._child(metric, labels).observe(value)
 
     def gauge(self, metric: Metric) -> Gauge:
         """The gauge of the catalogue's ``metric``."""
         found = self._made[metric.name]
         assert isinstance(found, Gauge)
-        return found
-
-    def histogram(self, metric: Metric) -> Histogram:
-        """The histogram of the catalogue's ``metric``."""
-        found = self._made[metric.name]
-        assert isinstance(found, Histogram)
         return found
 
     def expert(self, name: str) -> str:
@@ -68,6 +65,14 @@ class Metrics:
     def value(self, name: str, **labels: str) -> float:
         """The sample called so now; 0 where there is none."""
         return self.registry.get_sample_value(name, labels) or 0.0
+
+    def _child(self, metric: Metric, labels: tuple[str, ...]) -> Any:
+        # Looked up here, as the library's own way takes as long as all the rest.
+        key = metric.name, labels
+        if (found := self._children.get(key)) is None:
+            made = self._made[metric.name]
+            found = self._children[key] = made.labels(*labels) if labels else made
+        return found
 
     def _make(self, metric: Metric) -> Counter | Gauge | Histogram:
         if metric.kind is Kind.COUNTER:

@@ -40,7 +40,6 @@ class Observer:
     def __init__(self, metrics: Metrics | None = None, tracing: Tracing | None = None) -> None:
         self.metrics = metrics or Metrics()
         self.tracing: Tracing = tracing or NoTracing()
-        self._steps = self.metrics.histogram(catalogue.STEP_SECONDS)
 
     def answering(self, inquiry: Inquiry) -> Answering:
         """The whole of one answer."""
@@ -66,10 +65,6 @@ class Observer:
         }
         return self.tracing.span(f"{names.CHAT} {expert.name}", "client", said)
 
-    def stepped(self, name: str, seconds: float) -> None:
-        """A step took so long."""
-        self._steps.labels(name).observe(seconds)
-
 
 class Step:
     """Times a step.  A class, as a generator takes three times as long."""
@@ -79,10 +74,11 @@ class Step:
     def __init__(self, observer: Observer, name: str) -> None:
         self._observer = observer
         self._name = name
-        self._span = observer.tracing.span(name)
+        self._span = observer.tracing.span(name) if observer.tracing.on else None
 
     def __enter__(self) -> None:
-        self._span.__enter__()
+        if self._span:
+            self._span.__enter__()
         self._began_s = time.perf_counter()
 
     def __exit__(
@@ -91,10 +87,12 @@ class Step:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._observer.stepped(self._name, time.perf_counter() - self._began_s)
-        if error:
-            self._observer.tracing.failed(type(error).__name__)
-        self._span.__exit__(kind, error, traceback)
+        took_s = time.perf_counter() - self._began_s
+        self._observer.metrics.observe(catalogue.STEP_SECONDS, took_s, self._name)
+        if self._span:
+            if error:
+                self._observer.tracing.failed(type(error).__name__)
+            self._span.__exit__(kind, error, traceback)
 
 
 class Answering:
@@ -134,8 +132,7 @@ class Answering:
     ) -> None:
         if not self._outcome:
             self._outcome = LEFT if isinstance(error, asyncio.CancelledError) else FAILED
-        answers = self._metrics.counter(catalogue.ANSWERS)
-        answers.labels(self._strategy, self._outcome).inc()
+        self._metrics.count(catalogue.ANSWERS, self._strategy, self._outcome)
         if error:
             self._tracing.failed(type(error).__name__)
         self._span.__exit__(kind, error, traceback)
@@ -149,15 +146,15 @@ class Answering:
         elif self._awaits_token and isinstance(event, Delta):
             self._awaits_token = False
             waited_s = time.perf_counter() - self._began_s
-            self._metrics.histogram(catalogue.FIRST_TOKEN_SECONDS).observe(waited_s)
+            self._metrics.observe(catalogue.FIRST_TOKEN_SECONDS, waited_s)
 
     def answered(self, outcome: Outcome) -> None:
         """It ended well."""
         self._outcome = _how(outcome.aggregation)
         metrics, agreement = self._metrics, outcome.verdict.agreement
-        metrics.histogram(catalogue.OVERHEAD_SECONDS).observe(outcome.overhead_ms / 1000)
+        metrics.observe(catalogue.OVERHEAD_SECONDS, outcome.overhead_ms / 1000)
         if len(outcome.completions) > 1:
-            metrics.histogram(catalogue.AGREEMENT).labels(self._strategy).observe(agreement)
+            metrics.observe(catalogue.AGREEMENT, agreement, self._strategy)
         if self._tracing.on:
             usage = outcome.usage
             self._tracing.note(
@@ -178,10 +175,9 @@ class Answering:
 
     def _routed(self, route: Route) -> None:
         metrics, self._strategy = self._metrics, route.strategy
-        metrics.counter(catalogue.ROUTES).labels(route.strategy).inc()
-        chosen = metrics.counter(catalogue.ROUTED_EXPERTS)
+        metrics.count(catalogue.ROUTES, route.strategy)
         for name in route.chosen:
-            chosen.labels(route.strategy, metrics.expert(name)).inc()
+            metrics.count(catalogue.ROUTED_EXPERTS, route.strategy, metrics.expert(name))
         if self._tracing.on:
             self._tracing.note(
                 {
@@ -195,14 +191,13 @@ class Answering:
     def _called(self, call: Call) -> None:
         metrics, expert = self._metrics, self._metrics.expert(call.expert)
         result = OK if call.error is None else call.kind or FAILED
-        metrics.counter(catalogue.CALLS).labels(expert, call.role, result).inc()
-        metrics.histogram(catalogue.CALL_SECONDS).labels(expert).observe(call.latency_s)
-        if call.usage:
-            tokens = metrics.counter(catalogue.TOKENS)
-            tokens.labels(expert, "input").inc(call.usage.prompt_tokens)
-            tokens.labels(expert, "output").inc(call.usage.completion_tokens)
+        metrics.count(catalogue.CALLS, expert, call.role, result)
+        metrics.observe(catalogue.CALL_SECONDS, call.latency_s, expert)
+        if usage := call.usage:
+            metrics.count(catalogue.TOKENS, expert, "input", by=usage.prompt_tokens)
+            metrics.count(catalogue.TOKENS, expert, "output", by=usage.completion_tokens)
         if call.cost_usd > 0:
-            metrics.counter(catalogue.COST).labels(expert).inc(call.cost_usd)
+            metrics.count(catalogue.COST, expert, by=call.cost_usd)
         if self._tracing.on:
             self._note(call, result)
 

@@ -79,11 +79,9 @@ class TraceWriter:
         self._linger_s = linger_s
         self._retry_s = retry_s
         self._grace_s = grace_s
-        metrics = metrics or Metrics()
-        self._written = metrics.counter(catalogue.RECORDS_WRITTEN)
-        self._lost = metrics.counter(catalogue.RECORDS_LOST)
-        for loss in Loss:
-            self._lost.labels(loss.value)  # so that each is there, at 0, before the first
+        self._metrics = metrics or Metrics()
+        for loss in Loss:  # so that each is there, at 0, before the first
+            self._metrics.count(catalogue.RECORDS_LOST, loss.value, by=0)
         self._waiting: dict[str, Record] = {}  # by id, oldest first
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
@@ -176,7 +174,7 @@ class TraceWriter:
         batch = dict(itertools.islice(self._waiting.items(), self._batch))
         try:
             await self._store.save(list(batch.values()))
-            self._written.inc(len(batch))
+            self._metrics.count(catalogue.RECORDS_WRITTEN, by=len(batch))
             self._forget(batch)
             await self._prune(len(batch))
         except Exception as error:
@@ -196,7 +194,7 @@ class TraceWriter:
                     return  # the next batch finds out
                 self._drop(1, Loss.REFUSED, f"the database refuses {id!r}: {error!r}")
             else:
-                self._written.inc()
+                self._metrics.count(catalogue.RECORDS_WRITTEN)
             self._forget({id: record})
 
     async def _prune(self, written: int) -> None:
@@ -219,7 +217,7 @@ class TraceWriter:
                 del self._waiting[id]
 
     def _drop(self, count: int, loss: Loss, why: str) -> None:
-        self._lost.labels(loss.value).inc(count)
+        self._metrics.count(catalogue.RECORDS_LOST, loss.value, by=count)
         told = self.dropped // 100
         first = self.dropped == 0
         self.dropped += count
