@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -177,6 +182,45 @@ async def test_no_header_goes_out_where_nobody_traces(tmp_path: Path, sqlite_url
         async with gateway(tmp_path, experts, database_url=sqlite_url) as found:
             await found.chat()
     assert "traceparent" not in good.calls[0].headers
+
+
+async def test_spans_reach_a_collector() -> None:
+    bodies: list[bytes] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head.lower())
+        assert length
+        bodies.append(head + await reader.readexactly(int(length[1])))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        writer.close()
+
+    collector = await asyncio.start_server(take, "127.0.0.1", 0)
+    async with collector:
+        port = collector.sockets[0].getsockname()[1]
+        tracing = tracing_of({"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"})
+        with tracing.span("a span of ours"):
+            pass
+        async with asyncio.timeout(20):
+            await tracing.aclose()
+    [body] = bodies
+    assert body.startswith(b"POST /v1/traces ")
+    spans = ExportTraceServiceRequest.FromString(body.partition(b"\r\n\r\n")[2])
+    [resource] = spans.resource_spans
+    told = {a.key: a.value.string_value for a in resource.resource.attributes}
+    assert told["service.name"] == "coterie"
+    assert resource.scope_spans[0].spans[0].name == "a span of ours"
+
+
+def test_nothing_of_opentelemetry_is_loaded_where_nobody_traces() -> None:
+    look = (
+        "import sys, orchestrator.bootstrap, orchestrator.api\n"
+        "from orchestrator.observability.collector import tracing_of\n"
+        "tracing_of({})\n"
+        "print(sorted(n for n in sys.modules if n == 'orchestrator.observability.otel'))"
+    )
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_way_that_is_not_spoken_is_told() -> None:
