@@ -66,7 +66,7 @@ def _engines(metrics: Metrics, engines: Mapping[str, BalancedEngine]) -> None:
 
 def _processes(metrics: Metrics, parts: Parts) -> None:
     found = [info for info in parts.fleet.describe() if isinstance(info, ProcessInfo)]
-    restarts = {(metrics.expert(info.name),): float(info.restarts) for info in found}
+    restarts: Values = {(metrics.expert(i.name),): float(i.restarts) for i in found}
     _set(metrics, catalogue.ENGINE_RESTARTS, restarts)
 
 
@@ -76,7 +76,7 @@ def _work(metrics: Metrics, standing: Standing) -> None:
         expert = metrics.expert(name)
         work[expert, "waiting"] += depth.waiting
         work[expert, "claimed"] += depth.claimed
-    states = Counter({("working",): 0, ("draining",): 0})
+    states: Counter[tuple[str, ...]] = Counter({("working",): 0, ("draining",): 0})
     tiers: Counter[tuple[str, ...]] = Counter()
     for worker in standing.workers:
         states["draining" if worker.draining else "working",] += 1

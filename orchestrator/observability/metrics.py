@@ -32,7 +32,8 @@ class Metrics:
 
     def __init__(self, known: Callable[[], Container[str]] = frozenset) -> None:
         self.known = known
-        disable_created_metrics()  # they would double what is scraped, and nobody asks for them
+        # They would double what is scraped, and nobody asks for them.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._made = {metric.name: self._make(metric) for metric in catalogue.CATALOGUE}
         self._children: dict[tuple[str, tuple[str, ...]], Any] = {}
