@@ -20,6 +20,7 @@ END = "<!-- the end of the settings -->"
 
 DEFAULTS = {
     "DATABASE_URL": "an SQLite file in `COTERIE_HOME`",
+    "COTERIE_ACCESS_LOG": "as the format",
     "COTERIE_WORKER_NAME": "the machine's name",
     "COTERIE_AGGREGATE_UNDER": "as the snapshot says, else `0`",
     "COTERIE_EXPERT_NETWORKS": "anywhere",
@@ -31,6 +32,8 @@ DEFAULTS = {
 
 PAGES = {
     "REDIS_URL": "workers.md",
+    "COTERIE_LOG_FORMAT": "observability.md#logs",
+    "COTERIE_METRICS_KEY": "observability.md",
     "COTERIE_EMBEDDING_MODEL": "profiles.md",
     "COTERIE_COST_WEIGHT": "routing.md",
     "COTERIE_AGGREGATE_UNDER": "aggregation.md",

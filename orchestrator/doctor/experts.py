@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from coterie.errors import ConfigurationError
 from coterie.types import Expert, ExpertKind
 from orchestrator.doctor.finding import Finding
-from orchestrator.engines.http import HttpLimits, create_client, fetch
+from orchestrator.engines.failures import TRANSPORT_ERRORS
+from orchestrator.engines.http import Client, HttpLimits, Whole, create_client
 from orchestrator.engines.placement import Placement, make_plan
 from orchestrator.engines.target import Target
 from orchestrator.engines.vllm import read_adapter
@@ -65,7 +65,7 @@ def _managed(subject: str, expert: Expert) -> Finding:
 
 
 async def _at_servers(
-    subject: str, placement: Placement, settings: Settings, client: httpx.AsyncClient
+    subject: str, placement: Placement, settings: Settings, client: Client
 ) -> list[Finding]:
     name = placement.api_key_env
     key = settings.secrets(name) if name else None
@@ -79,23 +79,21 @@ async def _at_servers(
     return [await _at_server(subject, placement.expert, target, client) for target in targets]
 
 
-async def _at_server(
-    subject: str, expert: Expert, target: Target, client: httpx.AsyncClient
-) -> Finding:
+async def _at_server(subject: str, expert: Expert, target: Target, client: Client) -> Finding:
     try:
-        request = client.build_request("GET", target.url("/v1/models"), headers=target.headers)
         async with asyncio.timeout(TIMEOUT_S):
-            response = await fetch(client, request)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, ValueError) as error:
+            begun = await client.send_now("GET", target.url("/v1/models"), target.headers)
+            response = await begun.whole()
+    except (*TRANSPORT_ERRORS, OSError, TimeoutError, ValueError) as error:
         why = target.redact(str(error).partition("\n")[0]) or type(error).__name__
         told = f"{target.server} does not answer: {why}"
         return Finding.fail(subject, told, "start its server, or correct its endpoint")
-    if response.status_code in _REFUSED:
-        told = f"{target.server} refuses its key (status {response.status_code})"
+    if response.status in _REFUSED:
+        told = f"{target.server} refuses its key (status {response.status})"
         return Finding.fail(subject, told, _about_key(target))
-    listed = _listed(response) if response.is_success else None
+    listed = _listed(response) if response.ok else None
     if listed is None:
-        told = f"{target.server} answers, but lists no models (status {response.status_code})"
+        told = f"{target.server} answers, but lists no models (status {response.status})"
         return Finding.warn(subject, told, f"try it: `coterie experts test {expert.name}`")
     return _judged(subject, expert, target, listed)
 
@@ -125,9 +123,9 @@ def _about_key(target: Target) -> str:
     return "name the variable with its key: `api_key_env`"
 
 
-def _listed(response: httpx.Response) -> dict[str, Mapping[str, Any]] | None:
+def _listed(response: Whole) -> dict[str, Mapping[str, Any]] | None:
     """The models of an answer, by id; None where it holds no list of them."""
     try:
-        return {str(model["id"]): model for model in response.json()["data"]} or None
+        return {str(model["id"]): model for model in json.loads(response.body)["data"]} or None
     except (ValueError, KeyError, TypeError):
         return None
