@@ -27,6 +27,7 @@ from coterie.types import (
 )
 from orchestrator.api.observed import Observed
 from orchestrator.inquiry import Call, Inquiry, Outcome, Routed
+from orchestrator.observability import catalogue
 from orchestrator.observability.metrics import Metrics
 from orchestrator.observability.observer import Observer
 from orchestrator.observability.tracing import Tracing
@@ -103,7 +104,34 @@ def traced() -> Tracing:
     return OtelTracing(SpanProcessor())
 
 
+async def scrape(experts: int = 100, endpoints: int = 60) -> None:
+    """What a scrape of many experts takes, each of which was asked by four strategies."""
+    names = [f"expert-{n}" for n in range(experts)]
+    metrics = Metrics(lambda: set(names))
+    for name in names:
+        metrics.observe(catalogue.CALL_SECONDS, 0.1, name)
+        metrics.count(catalogue.COST, name)
+        for strategy in ("auto", "all", "symbolic", "direct"):
+            metrics.count(catalogue.ROUTED_EXPERTS, strategy, name)
+        for result in ("ok", "timeout"):
+            metrics.count(catalogue.CALLS, name, "answer", result)
+        for direction in ("input", "output"):
+            metrics.count(catalogue.TOKENS, name, direction)
+        for gauge in (catalogue.EXPERT_UP, catalogue.EXPERT_CALLS, catalogue.EXPERT_QUEUE):
+            metrics.gauge(gauge).labels(name).set(1)
+        metrics.gauge(catalogue.BREAKER).labels(name, "http://a:8000").set(0)
+    for n in range(endpoints):
+        metrics.observe(catalogue.REQUEST_SECONDS, 0.1, f"/v1/{n}")
+        metrics.count(catalogue.REQUESTS, "GET", f"/v1/{n}", "2xx")
+    began = time.process_time()
+    text = await metrics.exposition()
+    took_ms = (time.process_time() - began) * 1000
+    lines = len(text.splitlines())
+    print(f"a scrape of {experts} experts: {lines} lines, {took_ms:.0f} ms")
+
+
 async def main() -> None:
+    await scrape()
     access = logging.getLogger("coterie.access")
     access.addHandler(logging.NullHandler())
     access.propagate = False

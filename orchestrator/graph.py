@@ -331,7 +331,7 @@ def _route_apart(inquiry: Inquiry, query: Query, pool: Pool, policy: Policy) -> 
 
 
 def _policy(inquiry: Inquiry, services: Services) -> Policy:
-    return inquiry.wishes.policy(services.policy)
+    return services.policy.at_most(inquiry.wishes.most)
 
 
 def _afforded(

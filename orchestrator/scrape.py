@@ -28,19 +28,19 @@ Values = Mapping[tuple[str, ...], float]
 
 async def scraped(parts: Parts) -> bytes:
     """The metrics of the service, its states included, in Prometheus's text format."""
-    health, standing, database = await asyncio.gather(
-        parts.fleet.health(), parts.workforce.look(), parts.database.ping(DATABASE_TIMEOUT_S)
-    )
     metrics = parts.observer.metrics
-    # No await from here on: what two scrapes set must not mix.
-    up = {name: float(found.ok) for name, found in health.items()}
-    _set(metrics, catalogue.EXPERT_UP, {(metrics.expert(name),): ok for name, ok in up.items()})
-    _engines(metrics, _balanced(parts))
-    _processes(metrics, parts)
-    _work(metrics, standing)
-    metrics.gauge(catalogue.DATABASE_UP).set(database.ok)
-    metrics.gauge(catalogue.RECORDS_WAITING).set(parts.traces.waiting)
-    return metrics.exposition()
+    async with metrics.scraping:
+        health, standing, database = await asyncio.gather(
+            parts.fleet.health(), parts.workforce.look(), parts.database.ping(DATABASE_TIMEOUT_S)
+        )
+        up: Values = {(metrics.expert(n),): float(found.ok) for n, found in health.items()}
+        _set(metrics, catalogue.EXPERT_UP, up)
+        _engines(metrics, _balanced(parts))
+        _processes(metrics, parts)
+        _work(metrics, standing)
+        metrics.gauge(catalogue.DATABASE_UP).set(database.ok)
+        metrics.gauge(catalogue.RECORDS_WAITING).set(parts.traces.waiting)
+        return await metrics.exposition()
 
 
 def _balanced(parts: Parts) -> Mapping[str, BalancedEngine]:

@@ -20,20 +20,20 @@ END = "<!-- the end of the settings -->"
 
 DEFAULTS = {
     "DATABASE_URL": "an SQLite file in `COTERIE_HOME`",
-    "COTERIE_ACCESS_LOG": "as the format",
     "COTERIE_WORKER_NAME": "the machine's name",
     "COTERIE_AGGREGATE_UNDER": "as the snapshot says, else `0`",
     "COTERIE_EXPERT_NETWORKS": "anywhere",
     "COTERIE_VLLM_PYTHON": "Coterie's own",
     "COTERIE_CONTENTS_KEY": "`contents.key` in `COTERIE_HOME`",
     "COTERIE_SEAL_KEY": "`seal.key` in `COTERIE_HOME`",
+    "COTERIE_ACCESS_LOG": "`1` where lines are JSON, else `0`",
 }
 """What unset ones come to where their default does not say so."""
 
 PAGES = {
     "REDIS_URL": "workers.md",
     "COTERIE_LOG_FORMAT": "observability.md#logs",
-    "COTERIE_METRICS_KEY": "observability.md",
+    "COTERIE_METRICS_KEY": "observability.md#metrics",
     "COTERIE_EMBEDDING_MODEL": "profiles.md",
     "COTERIE_COST_WEIGHT": "routing.md",
     "COTERIE_AGGREGATE_UNDER": "aggregation.md",

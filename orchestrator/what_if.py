@@ -49,7 +49,7 @@ async def what_if(record: Record, otherwise: Otherwise, parts: Parts) -> dict[st
     router = load_router(inquiry.strategy)
     query = replace(await query_of(inquiry, services), holder=None)
     pool = await _pool(inquiry, otherwise, parts)
-    route: Route = router.route(query, pool, otherwise.policy(services.policy))
+    route: Route = router.route(query, pool, services.policy.at_most(otherwise.most))
     return route_record(inquiry, route)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from coterie.types import JSON, as_jsonable
-from orchestrator.routing import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +34,10 @@ class Wishes:
         """Whether fewer may be chosen than otherwise."""
         return bool(self.experts) or self.budget_usd is not None
 
-    def policy(self, now: Policy) -> Policy:
-        """The policy with what is different."""
-        most = 1 if self.alone else self.k
-        return now if most is None else replace(now, most=min(most, now.most))
+    @property
+    def most(self) -> int | None:
+        """How many may be asked; None: as many as the policy says."""
+        return 1 if self.alone else self.k
 
 
 NO_WISHES = Wishes()

@@ -67,7 +67,7 @@ async def admitted(inquiry: Inquiry, caller: Caller, parts: Parts) -> Pass:
             return sum((one,) * choices_of(sampling), NOTHING)
         experts = [e for e in parts.roster.enabled if caller.may_ask(e.name)]
         experts = [e for e in experts if e.name in named] if named else experts
-        answers = inquiry.wishes.policy(parts.coterie.services.policy).most
+        answers = parts.coterie.services.policy.at_most(inquiry.wishes.most).most
         return most_spent(tokens, sampling, experts, answers)
 
     return await parts.meter.admit(

@@ -6,6 +6,7 @@ counted before (:mod:`orchestrator.scrape`).
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Container
 from typing import Any, Final
@@ -36,6 +37,8 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._made = {metric.name: self._make(metric) for metric in catalogue.CATALOGUE}
+        self.scraping = asyncio.Lock()
+        """Held by whoever sets gauges and reads them."""
         self._children: dict[tuple[str, tuple[str, ...]], Any] = {}
         ProcessCollector(registry=self.registry)
         self.gauge(catalogue.BUILD_INFO).labels(__version__).set(1)
@@ -59,9 +62,13 @@ class Metrics:
         """``name`` as a label."""
         return name if name in self.known() else OTHER
 
-    def exposition(self) -> bytes:
-        """Everything in Prometheus's text format, :data:`CONTENT_TYPE`."""
-        return generate_latest(self.registry)
+    async def exposition(self) -> bytes:
+        """Everything in Prometheus's text format, :data:`CONTENT_TYPE`.
+
+        Written by another thread: with a hundred experts it takes tens of milliseconds, for which
+        no request should wait.
+        """
+        return await asyncio.to_thread(generate_latest, self.registry)
 
     def value(self, name: str, **labels: str) -> float:
         """The sample called so now; 0 where there is none."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from threading import Thread
 from typing import Final
 
 from opentelemetry import trace
@@ -29,6 +30,8 @@ _KINDS: Final[Mapping[Kind, SpanKind]] = {
     "client": SpanKind.CLIENT,
     "internal": SpanKind.INTERNAL,
 }
+LAST_S: Final = 2.0
+"""How long a service that ends waits for its collector."""
 _CONTEXT: Final = (b"traceparent", b"tracestate")
 
 
@@ -67,8 +70,19 @@ class OtelTracing:
         span.set_status(Status(StatusCode.ERROR))
 
     async def aclose(self) -> None:
-        """Sends what is left; a collector that is away is waited for as long as the SDK does."""
-        await asyncio.to_thread(self._provider.shutdown)
+        """Sends what is left, for :data:`LAST_S` at most: the SDK would go on trying for longer."""
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+
+        def end() -> None:
+            self._provider.shutdown()
+            with suppress(RuntimeError):  # the loop has not waited, and is closed
+                loop.call_soon_threadsafe(over.set)
+
+        # No thread of the loop's own: it would be waited for to the end.
+        Thread(target=end, name="last-spans", daemon=True).start()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_S):
+                await over.wait()
 
     def _in(
         self,

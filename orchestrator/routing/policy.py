@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,10 @@ class Policy:
     """``symbolic-paper``: of the softmax they are drawn by."""
     trim: float = 0.05
     """``symbolic-paper``: who is drawn for a smaller share of a batch is left out of it."""
+
+    def at_most(self, most: int | None) -> Policy:
+        """The policy where at most so many may be asked; None: as many as before."""
+        return self if most is None else replace(self, most=min(most, self.most))
 
     def worth(
         self, accuracy: NDArray[np.float64], cost: NDArray[np.float64]

@@ -6,13 +6,14 @@ import asyncio
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes as gen_ai
@@ -21,6 +22,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from coterie.errors import ConfigurationError
 from orchestrator.observability import attributes as names
+from orchestrator.observability import otel
 from orchestrator.observability.collector import tracing_of
 from orchestrator.observability.otel import OtelTracing
 from orchestrator.observability.tracing import NoTracing
@@ -212,12 +214,33 @@ async def test_spans_reach_a_collector() -> None:
     assert resource.scope_spans[0].spans[0].name == "a span of ours"
 
 
+class Stuck(SpanProcessor):
+    """Never done, until it is let go."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+        self.ended = threading.Event()
+
+    def shutdown(self) -> None:
+        self.let_go.wait(20)
+        self.ended.set()
+
+
+async def test_a_collector_that_is_away_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otel, "LAST_S", 0.01)
+    stuck = Stuck()
+    await OtelTracing(stuck).aclose()
+    assert not stuck.ended.is_set()
+    stuck.let_go.set()
+    assert await asyncio.to_thread(stuck.ended.wait, 10)
+
+
 def test_nothing_of_opentelemetry_is_loaded_where_nobody_traces() -> None:
     look = (
-        "import sys, orchestrator.bootstrap, orchestrator.api\n"
+        "import sys, orchestrator.observability.observer, orchestrator.engines.openai\n"
         "from orchestrator.observability.collector import tracing_of\n"
         "tracing_of({})\n"
-        "print(sorted(n for n in sys.modules if n == 'orchestrator.observability.otel'))"
+        "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, check=True, text=True)
     assert done.stdout.strip() == "[]"
