@@ -16,7 +16,7 @@ COPY evals/ evals/
 COPY orchestrator/ orchestrator/
 COPY migrations/ migrations/
 RUN sed 's/ *;.*//' requirements/cpu.lock | grep -E '^[a-z0-9]' > /tmp/constraints.txt \
- && pip install --constraint /tmp/constraints.txt '.[embed,report,tasks]'
+ && pip install --constraint /tmp/constraints.txt '.[embed,otel,report,tasks]'
 
 FROM python:3.11.14-slim-bookworm
 COPY --from=build /opt/coterie /opt/coterie

@@ -153,16 +153,19 @@ class Asking:
     def _failed(
         self, failure: Failure, error: EngineError | None = None, *, seen: bool = False
     ) -> Failure:
-        self._tell(failure.expert, failure.usage, failure.latency_s, failure.error)
+        self._tell(failure.expert, failure.usage, failure.latency_s, failure)
         if self.inquiry.expert or seen:
             raise error or error_of(failure)
         return failure
 
     def _tell(
-        self, name: str, usage: Usage | None, latency_s: float, error: str | None = None
+        self, name: str, usage: Usage | None, latency_s: float, failure: Failure | None = None
     ) -> None:
         cost = self.roster.cost_usd(name, usage or Usage())
-        self.emit(Call(name, self.role, usage, cost, latency_s, error))
+        call = Call(name, self.role, usage, cost, latency_s)
+        if failure:
+            call = replace(call, error=failure.error, kind=failure.kind)
+        self.emit(call)
 
     def _late(self, name: str, started: float, what: str, usage: Usage | None = None) -> Failure:
         told = f"expert {name!r}: it did not {what} within {self.deadline_s:g} s"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -37,6 +37,11 @@ from orchestrator.keys.purse import Purse
 from orchestrator.keys.rates import RateCounter
 from orchestrator.keys.ring import KeyRing
 from orchestrator.keys.store import KeyStore
+from orchestrator.observability import catalogue
+from orchestrator.observability.collector import tracing_of
+from orchestrator.observability.metrics import Metrics
+from orchestrator.observability.observer import Observer
+from orchestrator.observability.tracing import Tracing
 from orchestrator.parts import EngineFleet, Parts
 from orchestrator.profiling import Profiling
 from orchestrator.replay.teaching import Teacher
@@ -77,6 +82,7 @@ async def build(
     fleet: EngineFleet | None = None,
     encoder: Encoder | None = None,
     inference: SkillInference | None = None,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[Parts]:
     """The assembled service, stopped again at exit, in the reverse order of its making.
 
@@ -94,6 +100,9 @@ async def build(
         taxonomy = declared.skills or DEFAULT_TAXONOMY
         engines = all_up(fleet) if fleet else await open_engines(settings, stack)
         roster = Roster(engines.fleet)
+        tracing = tracing or tracing_of(settings.environ)
+        stack.push_async_callback(tracing.aclose)
+        observer = Observer(Metrics(lambda: roster.snapshot.experts), tracing)
         encoder = encoder or load_encoder(settings.embedding_model, settings.cache_dir)
         by_meaning = EmbeddingInference(taxonomy, encoder)
         # Whoever brings an inference of his own brings no encoder.
@@ -110,6 +119,7 @@ async def build(
             trace_store,
             keep=settings.trace_limit,
             complete=lambda record: as_kept(alpha.complete(record), hashed_with),
+            metrics=observer.metrics,
         )
         await stack.enter_async_context(traces)
         reader = question_reader(settings, inference, answers, taxonomy)
@@ -123,10 +133,11 @@ async def build(
         keys = KeyRing(access, KeyStore(database), SystemClock())
         audit = AuditLog(AuditStore(database), days=settings.audit_days)
         ledger = LedgerStore(database)
-        meter = _meter(settings, ledger)
+        meter = _meter(settings, ledger, observer.metrics)
         special = request_tasks(settings, database)
         units, tally = UnitStore(database, Seal(settings.seal_key_file, settings.seal_key)), Tally()
-        shared, here = _queue(settings, stack), _worker(engines, units, roster, tally)
+        shared = _queue(settings, stack)
+        here = _worker(engines, units, roster, partial(_loaded, tally, observer.metrics))
         jobs = job_service(
             settings,
             database,
@@ -160,6 +171,7 @@ async def build(
                     policy,
                     embed=embed,
                     aggregator_s=settings.aggregator_timeout_s,
+                    observer=observer,
                 )
             ),
             traces=traces,
@@ -178,6 +190,7 @@ async def build(
             jobs=jobs,
             batches=batches,
             workforce=Workforce(here.queue, shared),
+            observer=observer,
         )
         profiling.after = parts.refresh
         await keys.refresh()
@@ -262,10 +275,17 @@ def _queue(settings: Settings, stack: AsyncExitStack) -> RedisQueue | None:
 
 
 def _worker(
-    engines: ServiceEngines, units: UnitStore, roster: Roster, tally: Tally
+    engines: ServiceEngines, units: UnitStore, roster: Roster, loaded: Callable[[str, float], None]
 ) -> EmbeddedWorker:
-    node, planner = engines.node(roster, tally.loaded)
+    node, planner = engines.node(roster, loaded)
     return EmbeddedWorker(units, node, planner=planner)
+
+
+def _loaded(tally: Tally, metrics: Metrics, engine: str, seconds: float) -> None:
+    tally.loaded(engine, seconds)
+    name = metrics.expert(engine)
+    metrics.count(catalogue.ENGINE_LOADS, name)
+    metrics.count(catalogue.ENGINE_LOAD_SECONDS, name, by=seconds)
 
 
 def contents_key(settings: Settings) -> bytes:
@@ -303,10 +323,10 @@ async def _purse(keys: KeyRing, ledger: LedgerStore, job: Job) -> Purse | None:
     return Purse(job.id, partial(keys.get, job.key), ledger)
 
 
-def _meter(settings: Settings, ledger: LedgerStore) -> Meter:
+def _meter(settings: Settings, ledger: LedgerStore, metrics: Metrics) -> Meter:
     closed = settings.limits_when_away == "closed"
     rates = RateCounter.of(settings.redis_url, settings.queue_prefix, closed=closed)
-    return Meter(rates, ledger, closed=closed)
+    return Meter(rates, ledger, closed=closed, metrics=metrics)
 
 
 def _access(settings: Settings) -> Access:

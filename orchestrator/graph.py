@@ -35,6 +35,7 @@ from orchestrator.deliberation import (
     AGGREGATE,
     ANSWER,
     Matter,
+    Reply,
     everyone_failed,
     judged,
     needs_writing,
@@ -60,6 +61,7 @@ from orchestrator.inquiry import (
     Waiting,
 )
 from orchestrator.instructions import instruction_vectors
+from orchestrator.observability.observer import Observer
 from orchestrator.roster import Roster
 from orchestrator.routing import Policy, Pool, Query, direct, load_router, stay
 from orchestrator.routing.outlook import outlook
@@ -73,8 +75,8 @@ class Services:
     """What the nodes work with.
 
     ``aggregator_s``: how long whoever writes the answer from all may take, streamed until it begins
-    to; None leaves that to its engine.  ``emit`` is each run's own.  ``one_apart`` is held while a
-    route is chosen that nothing is ready for.
+    to; None leaves that to its engine.  ``observer`` sees every step; ``emit`` is each run's own.
+    ``one_apart`` is held while a route is chosen that nothing is ready for.
     """
 
     inference: SkillInference
@@ -86,6 +88,7 @@ class Services:
     emit: Emit = lambda event: None
     stopping: Stopping = field(default_factory=Stopping)
     one_apart: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    observer: Observer = field(default_factory=Observer)
 
 
 class State(TypedDict, total=False):
@@ -118,10 +121,10 @@ def timed(node: Node) -> Node:
 
     @wraps(node)
     async def run(state: State, runtime: Context) -> State:
-        started = time.perf_counter()
-        update = await node(state, runtime)
+        started, name = time.perf_counter(), node.__name__
+        with runtime.context.observer.step(name):
+            update = await node(state, runtime)
         steps = dict(state.get("steps_ms", {}))
-        name = node.__name__
         steps[name] = steps.get(name, 0.0) + (time.perf_counter() - started) * 1000
         return cast("State", {**update, "steps_ms": steps})
 
@@ -154,14 +157,15 @@ async def route(state: State, runtime: Context) -> State:
 @timed
 async def ask(state: State, runtime: Context) -> State:
     """Puts the question to everyone waiting, in parallel; a failure is an entry, not an end."""
-    waiting, asking = state["waiting"], _asking(state, runtime)
+    waiting = state["waiting"]
+    reply = partial(_reply, _asking(state, runtime), runtime.context.observer)
     stream = _may_stream(state)
     runtime.context.emit(Waiting(waiting, ANSWER))
     if len(waiting) == 1:
-        results = [await (asking.streamed if stream else asking.whole)(waiting[0])]
+        results = [await reply(waiting[0], stream=stream)]
     else:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(asking.whole(name)) for name in waiting]
+            tasks = [group.create_task(reply(name)) for name in waiting]
         results = [task.result() for task in tasks]
     answered = tuple(r for r in results if isinstance(r, Completion))
     failed = tuple(r for r in results if isinstance(r, Failure))
@@ -220,7 +224,7 @@ async def synthesize(state: State, runtime: Context) -> State:
             form=form,
             deadline_s=runtime.context.aggregator_s,
         )
-        result = await (asking.streamed if stream else asking.whole)(name)
+        result = await _reply(asking, runtime.context.observer, name, stream=stream)
         if isinstance(result, Completion):
             return {
                 "answer": result,
@@ -374,6 +378,13 @@ def _asking(state: State, runtime: Context, question: Question | None = None) ->
     )
 
 
+async def _reply(asking: Asking, observer: Observer, name: str, *, stream: bool = False) -> Reply:
+    """What the expert called ``name`` says."""
+    expert = asking.roster.snapshot.experts.get(name)
+    with observer.call(expert, asking.role, asking.inquiry.sampling):
+        return await (asking.streamed if stream else asking.whole)(name)
+
+
 def _may_stream(state: State) -> bool:
     """Only the answer's own tokens may go out: one expert is asked, and no vote can follow."""
     alone = len(state["waiting"]) == 1 and not state["completions"]
@@ -426,11 +437,15 @@ class Coterie:
             elif isinstance(event, Call):
                 event = replace(event, began_s=max(0.0, passed_s - event.latency_s))
                 calls.append(event)
+            answering.see(event)
             emit(event)
 
         services = replace(self.services, emit=tell)
         async with services.stopping.run():
-            return _outcome(await self._through(inquiry, services), tuple(calls))
+            with services.observer.answering(inquiry) as answering:
+                outcome = _outcome(await self._through(inquiry, services), tuple(calls))
+                answering.answered(outcome)
+                return outcome
 
     async def _through(self, inquiry: Inquiry, services: Services) -> State:
         state, at = State(inquiry=inquiry), "infer"

@@ -48,7 +48,8 @@ class Call:
     """Event: a call to an expert has ended.  ``role`` is "answer" or "aggregate".
 
     ``usage`` is None where its server did not say; ``error`` tells why nothing came of it;
-    ``began_s`` is how many seconds after the request it began, None where nobody looked.
+    ``kind`` says what kind of error it was, as :class:`Failure` does; ``began_s`` is how many
+    seconds after the request it began, None where nobody looked.
     """
 
     expert: str
@@ -58,6 +59,7 @@ class Call:
     latency_s: float
     error: str | None = None
     began_s: float | None = field(default=None, compare=False)
+    kind: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from orchestrator.keys.audit import AuditLog
 from orchestrator.keys.ledger_store import LedgerStore
 from orchestrator.keys.meter import Meter
 from orchestrator.keys.ring import KeyRing
+from orchestrator.observability.observer import Observer
 from orchestrator.profiling import Profiling
 from orchestrator.roster import Engines, Roster, Snapshot
 from orchestrator.scheduling.workforce import Workforce
@@ -86,6 +87,7 @@ class Parts:
     jobs: JobService
     batches: BatchService
     workforce: Workforce
+    observer: Observer
     draining: Draining = field(init=False, repr=False)
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 

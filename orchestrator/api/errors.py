@@ -12,9 +12,21 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from coterie.errors import CoterieError, LimitExceeded, QuotaExceeded
+from coterie.errors import (
+    AccessDenied,
+    CoterieError,
+    EveryoneBusy,
+    ExpertBusy,
+    LimitExceeded,
+    NoExpertAvailable,
+    QuotaExceeded,
+    RateExceeded,
+    ServiceStopping,
+)
 from coterie.outage import MAYBE_AWAY, outage_in
 from orchestrator.api.dashboard.errors import error_page, is_page
+from orchestrator.api.deps import get_parts
+from orchestrator.observability import catalogue
 from orchestrator.protocol.errors import error_body, status_and_body
 
 log = logging.getLogger(__name__)
@@ -23,6 +35,16 @@ log = logging.getLogger(__name__)
 AGAIN_S = 5.0
 """When to ask again where nobody knows better."""
 _OTHERS_FAULT = (502, 503, 504)
+_REFUSALS = (
+    (RateExceeded, "rate"),
+    (QuotaExceeded, "budget"),
+    (EveryoneBusy, "busy"),
+    (ExpertBusy, "busy"),
+    (NoExpertAvailable, "unavailable"),
+    (ServiceStopping, "stopping"),
+    (AccessDenied, "key"),
+)
+"""What a request is turned away for, in one word to count it by."""
 
 
 def _headers(error: CoterieError, status: int) -> Mapping[str, str]:
@@ -48,6 +70,8 @@ def _response(
 
 
 def _told(request: Request, error: CoterieError) -> Response:
+    if reason := next((word for kind, word in _REFUSALS if isinstance(error, kind)), None):
+        get_parts(request).observer.metrics.count(catalogue.REFUSED, reason)
     status, body = status_and_body(error)
     return _response(request, status, body, _headers(error, status))
 

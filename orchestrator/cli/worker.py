@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.options import the_settings
+from orchestrator.observability import logs
 from orchestrator.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 def worker() -> None:
     """Take work from the queue in REDIS_URL, until SIGTERM or SIGINT; twice: at once."""
     settings = the_settings()
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
+    logs.configure(settings.log_level, settings.log_format)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     with suppress(asyncio.CancelledError, KeyboardInterrupt):
         asyncio.run(_run(settings))

@@ -30,6 +30,7 @@ from orchestrator.engines.http import MOST_BYTES, Answer, AnswerTooLarge, Client
 from orchestrator.engines.retry import ReadTimeout, RetryPolicy, with_retries
 from orchestrator.engines.sse import SSEDecoder
 from orchestrator.engines.target import Target
+from orchestrator.observability.tracing import outgoing
 
 T = TypeVar("T")
 
@@ -170,7 +171,8 @@ class OpenAIEngine:
     async def _begin(self, method: str, path: str, body: bytes | None) -> Answer:
         target = self._target
         try:
-            return await self._client.send_now(method, target.url(path), target.headers, body)
+            headers = {**target.headers, **outgoing()}
+            return await self._client.send_now(method, target.url(path), headers, body)
         except TRANSPORT_ERRORS as error:
             raise from_exception(target, error) from error
 

@@ -27,6 +27,8 @@ from orchestrator.keys.budget import Budget, Spent, began, ends
 from orchestrator.keys.key import ApiKey, Caller
 from orchestrator.keys.ledger_store import Settled, Standing
 from orchestrator.keys.rates import RateCounter, Window
+from orchestrator.observability import catalogue
+from orchestrator.observability.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +101,7 @@ class Meter:
         *,
         closed: bool = False,
         now: Callable[[], datetime] = utcnow,
+        metrics: Metrics | None = None,
     ) -> None:
         self._rates = rates
         self._ledger = ledger
@@ -109,6 +112,7 @@ class Meter:
         self._wake = asyncio.Event()
         self._adding: set[asyncio.Task[None]] = set()
         self.dropped = 0
+        self._metrics = metrics or Metrics()
 
     # --- before and after a call ----------------------------------------------------------------
 
@@ -176,6 +180,7 @@ class Meter:
         if len(self._waiting) >= WAITING:
             self._waiting.popleft()
             self.dropped += 1
+            self._metrics.count(catalogue.SPENDING_LOST)
             if self.dropped % 1000 == 1:
                 log.error("spending of %d call(s) is lost: the database is away", self.dropped)
         self._waiting.append(settled)

@@ -20,8 +20,10 @@ from typing import Protocol, Self
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from coterie.db import utcnow
+from orchestrator.observability import catalogue
+from orchestrator.observability.metrics import Metrics
 from orchestrator.traces.facts import Record
-from orchestrator.traces.metrics import LOST, WRITTEN, Loss
+from orchestrator.traces.loss import Loss
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,8 @@ class TraceWriter:
     ``complete`` is given each record first, at once: what it leaves out is nowhere written.  At
     most ``capacity`` records wait, ``batch`` are written at a time, after ``linger_s`` at most, and
     the store is pruned to ``keep`` about every tenth of that, or every ``PRUNED_EVERY``.
-    ``retry_s`` is the pause while the database is down, ``grace_s`` bounds the last write.
+    ``retry_s`` is the pause while the database is down, ``grace_s`` bounds the last write;
+    ``metrics`` are what written and lost records are counted in.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class TraceWriter:
         linger_s: float = 0.1,
         retry_s: float = 1.0,
         grace_s: float = 5.0,
+        metrics: Metrics | None = None,
     ) -> None:
         self._store = store
         self._complete = complete
@@ -75,6 +79,9 @@ class TraceWriter:
         self._linger_s = linger_s
         self._retry_s = retry_s
         self._grace_s = grace_s
+        self._metrics = metrics or Metrics()
+        for loss in Loss:  # so that each is there, at 0, before the first
+            self._metrics.count(catalogue.RECORDS_LOST, loss.value, by=0)
         self._waiting: dict[str, Record] = {}  # by id, oldest first
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
@@ -109,6 +116,11 @@ class TraceWriter:
         if self._task is None:
             self._task = asyncio.create_task(self._write(), name="trace-writer")
         self._wake.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many records are not written yet."""
+        return len(self._waiting)
 
     async def get(self, id: str) -> Record | None:
         """The record called ``id``, written or not."""
@@ -162,7 +174,7 @@ class TraceWriter:
         batch = dict(itertools.islice(self._waiting.items(), self._batch))
         try:
             await self._store.save(list(batch.values()))
-            WRITTEN.inc(len(batch))
+            self._metrics.count(catalogue.RECORDS_WRITTEN, by=len(batch))
             self._forget(batch)
             await self._prune(len(batch))
         except Exception as error:
@@ -182,7 +194,7 @@ class TraceWriter:
                     return  # the next batch finds out
                 self._drop(1, Loss.REFUSED, f"the database refuses {id!r}: {error!r}")
             else:
-                WRITTEN.inc()
+                self._metrics.count(catalogue.RECORDS_WRITTEN)
             self._forget({id: record})
 
     async def _prune(self, written: int) -> None:
@@ -205,7 +217,7 @@ class TraceWriter:
                 del self._waiting[id]
 
     def _drop(self, count: int, loss: Loss, why: str) -> None:
-        LOST.labels(loss.value).inc(count)
+        self._metrics.count(catalogue.RECORDS_LOST, loss.value, by=count)
         told = self.dropped // 100
         first = self.dropped == 0
         self.dropped += count

@@ -19,6 +19,7 @@ from coterie.types import Estimate, Profile, Question, SkillWeight
 from orchestrator.api import create_app
 from orchestrator.api.connection import connections_of
 from orchestrator.bootstrap import build
+from orchestrator.observability.tracing import Tracing
 from orchestrator.parts import Parts
 from orchestrator.server import Server
 from orchestrator.settings import Settings
@@ -41,6 +42,7 @@ class Call:
     body: Mapping[str, Any]
     writer: Writer
     end: asyncio.Event
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def streams(self) -> bool:
@@ -140,7 +142,9 @@ class Upstream:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         length = next((x for x in head.split("\r\n") if x.startswith("content-length:")), ":0")
         body = await reader.readexactly(int(length.partition(":")[2]))
-        return Call(head.split(" ")[1], json.loads(body or b"{}"), writer, self._end)
+        lines = (line.partition(": ") for line in head.split("\r\n")[1:])
+        headers = {name: value for name, _, value in lines}
+        return Call(head.split(" ")[1], json.loads(body or b"{}"), writer, self._end, headers)
 
     async def _serve(self, call: Call) -> None:
         if call.path == "/v1/chat/completions":
@@ -248,6 +252,7 @@ async def gateway(
     experts: Sequence[Mapping[str, Any]],
     *,
     database_url: str,
+    tracing: Tracing | None = None,
     **environ: str,
 ) -> AsyncIterator[Gateway]:
     """The service over ``experts``, of which the first ranks highest, and so on."""
@@ -264,7 +269,7 @@ async def gateway(
             **environ,
         }
     )
-    async with build(settings, inference=Skilled()) as parts:
+    async with build(settings, inference=Skilled(), tracing=tracing) as parts:
         await _know(parts, [str(expert["name"]) for expert in experts])
         config_ = uvicorn.Config(
             create_app(parts),

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from orchestrator import schema
-from orchestrator.traces.metrics import WRITTEN
 from tests.flows.components import MortalPostgres
 from tests.flows.gateway import Gateway, answers, gateway, servers, text_of
 
 ANSWER = "forty two it is"
+WRITTEN = "coterie_why_records_written_total"
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,8 @@ async def _redis_goes(found: Gateway, valkey: Any, limited: str, free: str, when
 async def _database_goes(found: Gateway, postgres: MortalPostgres, free: str) -> None:
     await _written(found)
     postgres.kill()
-    written = WRITTEN._value.get()
+    metrics = found.parts.observer.metrics
+    written = metrics.value(WRITTEN)
     ids = []
     for stream in (False, True):
         response = await found.chat(key=free, stream=stream)
@@ -78,7 +79,7 @@ async def _database_goes(found: Gateway, postgres: MortalPostgres, free: str) ->
     postgres.start()
     postgres.wait_until_up()
     async with asyncio.timeout(15):
-        while WRITTEN._value.get() < written + len(ids):
+        while metrics.value(WRITTEN) < written + len(ids):
             await asyncio.sleep(0.05)
     for id in ids:
         assert (await found.http.get(f"/v1/routes/{id}", headers=found.admin)).status_code == 200

@@ -13,6 +13,7 @@ from tests.flows.gateway import Call, answers, gateway, servers
 
 EXPERTS_KEY = "sk-planted-0f9e8d7c6b5a"
 CALLERS_KEY = "sk-callers-1a2b3c4d5e6f"
+METRICS_KEY = "sk-metrics-9f8e7d6c5b4a"
 
 
 async def echoes_the_key(call: Call) -> None:
@@ -43,6 +44,8 @@ async def test_planted_keys_show_up_nowhere(
             "PLANTED_KEY": EXPERTS_KEY,
             "COTERIE_LOG_LEVEL": "DEBUG",
             "COTERIE_CONTENTS_KEY": CALLERS_KEY * 2,
+            "COTERIE_METRICS_KEY": METRICS_KEY,
+            "COTERIE_ACCESS_LOG": "1",
         }
         async with gateway(tmp_path, experts, database_url=sqlite_url, **environ) as found:
             seen: list[str] = []
@@ -67,9 +70,11 @@ async def test_planted_keys_show_up_nowhere(
                 "/admin/keys",
                 "/health/readiness",
                 "/v1/models",
-                "/metrics",
             ):
                 seen.append((await found.http.get(path, headers=found.admin)).text)
+            scraped = await found.http.get("/metrics", headers=found.admin)
+            assert 'coterie_expert_calls_total{expert="e0"' in scraped.text
+            seen.append(scraped.text)
             wrong = {"name": "new", "kind": "openai", "model": "m", "api_key_env": EXPERTS_KEY}
             refused = await found.http.post("/admin/experts", json=wrong, headers=found.admin)
             assert refused.status_code == 400
@@ -79,7 +84,7 @@ async def test_planted_keys_show_up_nowhere(
     seen.append(_everything_in(sqlite_url.removeprefix("sqlite:///")))
     everything = "\n".join(seen)
     assert "How many?" in everything, "records and logs were looked at"
-    for secret in (EXPERTS_KEY, CALLERS_KEY, admin_key):
+    for secret in (EXPERTS_KEY, CALLERS_KEY, METRICS_KEY, admin_key):
         assert secret not in everything
 
 

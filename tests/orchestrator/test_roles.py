@@ -32,6 +32,7 @@ TABLE: dict[str, dict[str, frozenset[str]]] = {
     "/health": {"GET": ANYBODY},
     "/health/liveliness": {"GET": ANYBODY},
     "/health/readiness": {"GET": ANYBODY},
+    "/metrics": {"GET": READS},
     "/docs": {"GET": ANYBODY},
     "/docs/oauth2-redirect": {"GET": ANYBODY},
     "/openapi.json": {"GET": ANYBODY},

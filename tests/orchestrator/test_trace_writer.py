@@ -7,9 +7,9 @@ import logging
 from collections.abc import Collection, Sequence
 
 import pytest
-from prometheus_client import REGISTRY
 
 from coterie.db import Database
+from orchestrator.observability.metrics import Metrics
 from orchestrator.traces.store import Record, TraceStore
 from orchestrator.traces.writer import TraceWriter
 
@@ -140,18 +140,19 @@ async def test_the_oldest_are_dropped_when_too_many_wait(
 
 
 async def test_what_is_lost_is_counted_for_whoever_scrapes(shelf: Shelf) -> None:
-    def lost(why: str) -> float:
-        return REGISTRY.get_sample_value("coterie_why_records_lost_total", {"why": why}) or 0.0
+    metrics = Metrics()
 
-    flood, refused, stopping = lost("flood"), lost("refused"), lost("stopping")
+    def lost(why: str) -> float:
+        return metrics.value("coterie_why_records_lost_total", why=why)
+
     shelf.open.clear()
-    async with TraceWriter(shelf, capacity=3) as writer:
+    async with TraceWriter(shelf, capacity=3, metrics=metrics) as writer:
         for n in range(5):
             writer.save({"id": f"{n}", "bad": n == 4})
         shelf.open.set()
     writer.save({"id": "late"})
-    assert (lost("flood"), lost("refused")) == (flood + 2, refused + 1)
-    assert lost("stopping") == stopping + 1
+    assert (lost("flood"), lost("refused"), lost("stopping")) == (2, 1, 1)
+    assert metrics.value("coterie_why_records_written_total") == 2
 
 
 async def test_a_record_that_cannot_be_completed_is_dropped_never_written_whole(
