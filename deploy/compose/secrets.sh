@@ -10,5 +10,7 @@ random() { head -c "$1" /dev/urandom | base64 | tr '+/' '-_' | tr -d '\n'; }
   echo "POSTGRES_PASSWORD=$(random 24)"
   echo "COTERIE_CONTENTS_KEY=$(random 24)"
   echo "COTERIE_SEAL_KEY=$(random 32)"
+  echo "COTERIE_METRICS_KEY=$(random 24)"
+  echo "GRAFANA_PASSWORD=$(random 18)"
 } > .env
 echo "wrote .env"

@@ -60,7 +60,7 @@ def test_every_service_tells_how_it_is_and_has_a_fixed_version(name: str) -> Non
 
 def test_only_this_machine_reaches_it() -> None:
     published = [p for service in SERVICES.values() for p in service.get("ports", [])]
-    assert published == ["127.0.0.1:8000:8000"]
+    assert sorted(published) == [f"127.0.0.1:{p}:{p}" for p in (3000, 8000, 9090)]
 
 
 @pytest.mark.parametrize("name", ["api", "worker"])
@@ -101,6 +101,7 @@ def test_secrets_are_made_once_and_fit(tmp_path: Path) -> None:
     made = dict(line.split("=", 1) for line in file.read_text().splitlines())
     Fernet(made["COTERIE_SEAL_KEY"])
     assert len(made["COTERIE_CONTENTS_KEY"]) >= 16
+    assert len(made["COTERIE_METRICS_KEY"]) >= 16
     assert re.fullmatch(r"[\w-]{32}", made["POSTGRES_PASSWORD"]), "it stands in a URL"
     asked = set(re.findall(r"\$\{(\w+):\?", (ROOT / "docker-compose.yml").read_text()))
     assert asked == set(made)
