@@ -64,7 +64,8 @@ def started(args: argparse.Namespace, stack: ExitStack) -> list[Arm]:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     commands = peers.environment(args.peers) if len(args.without) < 2 else Path()
     url = stack.enter_context(peers.upstream())
-    own = stack.enter_context(peers.coterie(url, folder))
+    three = dict.fromkeys((peers.MODEL, "second", "third"), url)
+    own = stack.enter_context(peers.coterie(three, folder, COTERIE_MAX_EXPERTS="1"))
     arms = [
         Arm("upstream alone", stack.enter_context(peers.direct(url)), peers.MODEL),
         Arm("Coterie, expert by name", own, peers.MODEL),

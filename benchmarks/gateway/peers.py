@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,13 +61,16 @@ def direct(upstream_url: str) -> Iterator[Gateway]:
 
 
 @contextmanager
-def coterie(upstream_url: str, folder: Path, **settings: str) -> Iterator[Gateway]:
-    """One process of Coterie: three experts, of whom one is the best at everything."""
+def coterie(upstreams: Mapping[str, str], folder: Path, **settings: str) -> Iterator[Gateway]:
+    """One process of Coterie with experts of these names at these URLs."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     config = folder / "experts.yaml"
-    entry = {"kind": "openai", "model": MODEL, "endpoint": upstream_url}
-    config.write_text(json.dumps({"experts": [{"name": MODEL, **entry}]}))
+    experts = [
+        {"name": name, "kind": "openai", "model": MODEL, "endpoint": url}
+        for name, url in upstreams.items()
+    ]
+    config.write_text(json.dumps({"experts": experts}))
     environ = {
         **os.environ,
         "COTERIE_HOME": str(folder),

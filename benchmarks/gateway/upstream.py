@@ -1,8 +1,9 @@
 """The least a chat server can do: it reads a request and writes an answer that stands ready.
 
-    python benchmarks/gateway/upstream.py PORT [--chunks 64] [--gap-ms 0]
+    python benchmarks/gateway/upstream.py PORT [--chunks 64] [--gap-ms 0] [--fails]
 
-A stream has ``chunks`` pieces of text, written one by one, with ``gap-ms`` between them.
+A stream has ``chunks`` pieces of text, written one by one, with ``gap-ms`` between them.  With
+``--fails`` it answers one question in six, and fails the others in five ways.
 """
 
 from __future__ import annotations
@@ -52,12 +53,14 @@ STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encodi
 PIECE = framed(delta("word "))
 LAST = framed(delta("", "stop")) + framed(event([], usage=USAGE)) + framed(b"data: [DONE]\n\n")
 END = b"0\r\n\r\n"
+REFUSAL = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n"
 
 
 class Answering(asyncio.Protocol):
     """One connection; one request at a time, as clients without pipelining send them."""
 
-    chunks, gap_s = 64, 0.0
+    chunks, gap_s, fails = 64, 0.0, False
+    asked = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._out = cast("asyncio.WriteTransport", transport)
@@ -84,12 +87,26 @@ class Answering(asyncio.Protocol):
         self._body.clear()
         if not self._url.endswith(b"/chat/completions"):
             self._out.write(whole(LISTED if b"models" in self._url else b"{}"))
+        elif self.fails and (way := self._next()):
+            self._fail(way)
         elif b'"stream":true' in body or b'"stream": true' in body:
             task = asyncio.ensure_future(self._stream())
             self._streams.add(task)
             task.add_done_callback(self._streams.discard)
         else:
             self._out.write(whole(ANSWER))
+
+    def _next(self) -> int:
+        """In which way it fails this time; 0: in none."""
+        Answering.asked += 1
+        return Answering.asked % 6
+
+    def _fail(self, way: int) -> None:
+        """An error, half an answer, nonsense, hanging up at once, or (5) nothing at all."""
+        if way < 4:
+            self._out.write((REFUSAL, STREAM + PIECE, whole(b"<html>"))[way - 1])
+        if way in (2, 4):
+            self._out.close()
 
     async def _stream(self) -> None:
         self._out.write(STREAM)
@@ -110,8 +127,10 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("--chunks", type=int, default=64)
     parser.add_argument("--gap-ms", type=float, default=0.0)
+    parser.add_argument("--fails", action="store_true")
     args = parser.parse_args()
     Answering.chunks, Answering.gap_s = args.chunks, args.gap_ms / 1000
+    Answering.fails = args.fails
     uvloop.run(serve(args.port))
 
 
