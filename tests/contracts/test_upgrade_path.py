@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,14 +36,21 @@ def to(revision: str) -> Callable[[sa.Connection], None]:
     return lambda connection: command.upgrade(schema._config(connection), revision)
 
 
-def fill(connection: sa.Connection, number: int) -> None:
-    """A row in every table there is, unlike those of another ``number``."""
-    tables = sa.MetaData()
-    tables.reflect(connection)
-    for table in tables.sorted_tables:
-        if table.name != "alembic_version":
+def tables(connection: sa.Connection) -> list[sa.Table]:
+    """Those of Coterie's, as they are at this revision."""
+    found = sa.MetaData()
+    found.reflect(connection)
+    return [table for table in found.sorted_tables if table.name != "alembic_version"]
+
+
+def filled(connection: sa.Connection, *numbers: int) -> Rows:
+    """A row for each of ``numbers``, unlike the others, in every table there is; all there are."""
+    there = tables(connection)
+    for table in there:
+        for number in numbers:
             row = {column.name: _value(column, number) for column in table.columns}
             connection.execute(sa.insert(table), row)
+    return rows(connection, there)
 
 
 def _value(column: sa.Column[Any], number: int) -> Any:
@@ -72,14 +79,11 @@ def _day(number: int) -> datetime:
     return START + timedelta(days=number)
 
 
-def rows(connection: sa.Connection) -> Rows:
+def rows(connection: sa.Connection, of: Sequence[sa.Table]) -> Rows:
     """Everything that is stored."""
-    tables = sa.MetaData()
-    tables.reflect(connection)
     return {
         table.name: [dict(row) for row in connection.execute(sa.select(table)).mappings()]
-        for table in tables.sorted_tables
-        if table.name != "alembic_version"
+        for table in of
     }
 
 
@@ -99,7 +103,7 @@ def newest(connection: sa.Connection) -> Rows:
     """Everything that is stored, in exactly the tables that are declared."""
     context = MigrationContext.configure(connection, opts={"compare_type": True})
     assert compare_metadata(context, schema.metadata()) == []
-    return rows(connection)
+    return rows(connection, tables(connection))
 
 
 async def run(url: str, work: Callable[[sa.Connection], T]) -> T:
@@ -142,13 +146,7 @@ async def test_sqlite_of_any_revision_comes_to_the_newest_with_all_it_holds(
 ) -> None:
     url = f"sqlite:///{tmp_path}/coterie.sqlite"
     shutil.copy(released / revision, tmp_path / "coterie.sqlite")
-
-    def two(connection: sa.Connection) -> Rows:
-        fill(connection, 1)
-        fill(connection, 2)
-        return rows(connection)
-
-    before = await run(url, two)
+    before = await run(url, lambda connection: filled(connection, 1, 2))
     assert all(len(found) == 2 for found in before.values())
     assert await schema.upgrade(url) == REVISIONS[-1]
     assert_kept(before, await run(url, newest))
@@ -164,8 +162,7 @@ async def test_postgresql_walks_from_revision_to_revision_with_all_that_each_bro
 
         def step(connection: sa.Connection, number: int = number, revision: str = revision) -> Rows:
             to(revision)(connection)
-            fill(connection, number)
-            return rows(connection)
+            return filled(connection, number)
 
         brought.append(await run(postgres_url, step))
     after = await run(postgres_url, newest)
