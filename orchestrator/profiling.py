@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from aggregator.extract import choices_of, read_answer
@@ -126,7 +127,12 @@ class Profiling:
     async def _grade_answers(self, plan: ProfilingPlan, engines: Mapping[str, Engine]) -> None:
         items = await asyncio.to_thread(plan.task.items, plan.split, plan.limit)
         profiler = Profiler(
-            plan.task, self.reader, self.store, extraction=EXTRACTION, concurrency=self._at_once
+            plan.task,
+            self.reader,
+            self.store,
+            extraction=EXTRACTION,
+            concurrency=self._at_once,
+            rooms=self._rooms(engines),
         )
         await profiler.run(engines, items, self._report)
 
@@ -138,6 +144,7 @@ class Profiling:
             plan.task.grade,
             self.store,
             concurrency=self._at_once,
+            rooms=self._rooms(engines),
         )
         await profiler.run(engines, trials, self._report)
 
@@ -154,6 +161,17 @@ class Profiling:
         """Questions one expert is given at a time; an engine that takes turns must see all there is
         to do, or its turn is over too soon."""
         return AT_ONCE if self.patient is None else EVERYTHING
+
+    def _rooms(self, names: Iterable[str]) -> dict[str, asyncio.Semaphore]:
+        """Where all engines are up: one room for each, which its experts share.
+
+        More at a time are answered no sooner, and where the engine is slow the last ones so late
+        that they count as not answered.
+        """
+        if self.patient:
+            return {}
+        rooms = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(AT_ONCE))
+        return {name: rooms[self.roster.expert(name).host] for name in names}
 
     def _report(self, progress: Progress) -> None:
         others = tuple(p for p in self.state.progress if p.expert != progress.expert)

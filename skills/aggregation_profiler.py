@@ -39,6 +39,7 @@ class AggregationProfiler:
         *,
         sampling: Sampling | None = None,
         concurrency: int = 32,
+        rooms: Mapping[str, asyncio.Semaphore] | None = None,
     ) -> None:
         self._task = task
         self._prompt = prompt
@@ -46,6 +47,7 @@ class AggregationProfiler:
         self._store = store
         self._sampling = sampling
         self._concurrency = concurrency
+        self._rooms = rooms
         self._asked: dict[tuple[str, str], Question] = {}
 
     async def run(
@@ -75,6 +77,7 @@ class AggregationProfiler:
             self._store,
             sampling=self._sampling,
             concurrency=self._concurrency,
+            rooms=self._rooms,
         )
         items = await asyncio.to_thread(task.items, "val")
         await profiler.run({name: engine}, items, report)

@@ -62,7 +62,8 @@ class Profiler:
     """Grades experts on one task.
 
     ``concurrency`` is how many questions one expert is asked at a time: an engine that batches
-    wants many.  Answers are saved ``batch`` at a time, so that a crash loses few.
+    wants many.  Experts that share one of ``rooms`` are asked so many together as it lets in.
+    Answers are saved ``batch`` at a time, so that a crash loses few.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Profiler:
         extraction: Extraction | None = None,
         sampling: Sampling | None = None,
         concurrency: int = 32,
+        rooms: Mapping[str, asyncio.Semaphore] | None = None,
         batch: int = 16,
     ) -> None:
         self.task = task
@@ -82,6 +84,7 @@ class Profiler:
         self._extraction = extraction or Extraction()
         self._sampling = sampling or Sampling(temperature=0.0)
         self._concurrency = concurrency
+        self._rooms = rooms or {}
         self._batch = batch
 
     async def run(
@@ -128,10 +131,10 @@ class Profiler:
         done, failed = len(items) - len(todo), 0
         report(Progress(expert, done, len(items), failed))
         waiting: list[GradedAnswer] = []
-        gate = asyncio.Semaphore(self._concurrency)
+        room = self._rooms.get(expert) or asyncio.Semaphore(self._concurrency)
 
         async def one(item: Item) -> GradedAnswer | None:
-            async with gate:
+            async with room:
                 return await self._answer(expert, engine, item, questions[item.id])
 
         async with asyncio.TaskGroup() as group:  # a run that is cancelled asks nobody further

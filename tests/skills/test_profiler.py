@@ -116,6 +116,15 @@ async def test_the_questions_are_kept_with_what_their_task_says(store: AnswerSto
     assert [q.skills[0].skill for q in questions] == ["sql", "law"]
 
 
+async def test_experts_that_share_a_room_are_asked_no_more_together_than_it_lets_in(
+    store: AnswerStore,
+) -> None:
+    shared, room = Adder("of both"), asyncio.Semaphore(3)
+    run = profiler(store, rooms={"a": room, "b": room}).run
+    await run({"a": shared, "b": shared}, Sums().items("val"))  # type: ignore[dict-item]
+    assert (len(shared.asked), shared.most_at_once) == (40, 3)
+
+
 async def test_what_a_task_says_of_its_question_is_kept_over_what_the_text_shows(
     store: AnswerStore,
 ) -> None:
