@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from coterie.errors import CoterieError, UnknownModel
+from coterie.errors import UnknownModel
 from coterie.types import Chunk
 from orchestrator.api.choices import (
     Choice,
@@ -27,7 +26,6 @@ from orchestrator.api.choices import (
 from orchestrator.api.deps import (
     CLIENT_CLOSED_REQUEST,
     CallerGone,
-    EventStream,
     ForChat,
     ForReader,
     caller_of,
@@ -35,18 +33,15 @@ from orchestrator.api.deps import (
 )
 from orchestrator.api.described import ASKING
 from orchestrator.api.direct import DirectRoute
-from orchestrator.api.inquiring import admitted, to_inquiry, why_headers
-from orchestrator.api.story import Story
-from orchestrator.api.telling import outcome_headers
+from orchestrator.api.inquiring import admitted, to_inquiry
+from orchestrator.api.telling import DONE, Telling, answered, outcome_headers
 from orchestrator.graph import decide, query_of
-from orchestrator.inquiry import Delta, Event, Finished, Inquiry, Outcome
+from orchestrator.inquiry import Inquiry, Outcome
 from orchestrator.keys.meter import Pass
 from orchestrator.parts import Parts
 from orchestrator.protocol.chat import ChatRequest, ChunkBodies, completion_body
-from orchestrator.protocol.errors import error_body, status_and_body
 from orchestrator.why import explanation, route_record
 
-log = logging.getLogger(__name__)
 router = APIRouter()
 direct = APIRouter(route_class=DirectRoute)
 
@@ -59,7 +54,7 @@ async def chat_completions(body: ChatRequest, request: Request, parts: ForChat) 
         return await _several(body, inquiry, request, parts)
     leave = await admitted(inquiry, caller_of(request), parts)
     if body.stream:
-        return await Conversation(parts, inquiry, body, leave).respond(request)
+        return await Telling(parts, inquiry, Chunks(inquiry, body), leave).respond(request)
     return await _whole(body, inquiry, request, parts, leave)
 
 
@@ -97,18 +92,10 @@ class UnknownRoute(UnknownModel):
 async def _whole(
     body: ChatRequest, inquiry: Inquiry, request: Request, parts: Parts, leave: Pass
 ) -> Response:
-    story = Story(inquiry, parts.traces, leave, parts.roster.cost_usd)
     try:
-        outcome = await while_connected(request.receive, parts.coterie.run(inquiry, story.see))
+        outcome = await while_connected(request.receive, answered(parts, inquiry, leave))
     except CallerGone:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
-    except Exception as error:
-        story.failed(error)
-        raise
-    else:
-        story.answered(outcome)
-    finally:
-        story.left()
     told = completion_body(
         f"chatcmpl-{inquiry.id}",
         int(time.time()),
@@ -158,116 +145,26 @@ def _last(body: ChatRequest, bodies: ChunkBodies, outcomes: Sequence[Outcome]) -
     return [_data(one) for one in told]
 
 
-Aside = Callable[[Story], Awaitable[Sequence[str]]]
-"""Events of the stream, as text, that tell what has happened but for tokens."""
+class Chunks:
+    """Words an answer as chat chunks."""
 
-
-class Conversation:
-    """One streamed answer.
-
-    The response begins with the first token, or when a comment is due because nothing was heard for
-    so long.  Whatever fails before has a status of its own; what fails after it ends the stream
-    with an error event.
-
-    With ``aside`` it begins at once, and after everything that happens but tokens ``aside`` is
-    asked what goes out beside them.
-    """
-
-    def __init__(
-        self,
-        parts: Parts,
-        inquiry: Inquiry,
-        body: ChatRequest,
-        leave: Pass,
-        aside: Aside | None = None,
-    ) -> None:
-        self._parts = parts
-        self._inquiry = inquiry
-        self._aside = aside
+    def __init__(self, inquiry: Inquiry, body: ChatRequest) -> None:
         self._body = body
         self._bodies = ChunkBodies(
             f"chatcmpl-{inquiry.id}", int(time.time()), body.model, with_usage=body.wants_usage
         )
-        self._every_s = parts.settings.stream_comment_s
-        self._leave = leave
-        self._story = Story(inquiry, parts.traces, leave, parts.roster.cost_usd)
-        self._feed = parts.coterie.stream(inquiry)
 
-    async def respond(self, request: Request) -> Response:
-        """The streaming response, once there is something to stream."""
-        if self._aside:
-            return EventStream(self._lines(None), self._headers(), self._close)
-        try:
-            first = await while_connected(request.receive, self._first())
-        except CallerGone:
-            await self._close()
-            return Response(status_code=CLIENT_CLOSED_REQUEST)
-        except BaseException as error:
-            if isinstance(error, Exception):
-                self._story.failed(error)
-            await self._close()
-            raise
-        return EventStream(self._lines(first), self._headers(), self._close)
+    def begin(self) -> Sequence[str]:
+        return ()
 
-    def _headers(self) -> dict[str, str]:
-        routed = self._story.routed
-        if routed is None:  # a comment was due before there was a route
-            return {"x-coterie-strategy": self._inquiry.strategy, **self._leave.headers}
-        told = why_headers(routed.route, list(routed.route.chosen), routed.overhead_ms)
-        return {**told, **self._leave.headers}
+    def piece(self, chunk: Chunk) -> Sequence[str]:
+        return _pieces(self._bodies, chunk)
 
-    async def _close(self) -> None:
-        await self._feed.aclose()
-        self._story.left()
+    def end(self, outcome: Outcome) -> Sequence[str]:
+        return [*_last(self._body, self._bodies, [outcome]), DONE]
 
-    async def _first(self) -> Event | None:
-        """What the response begins with; None: a comment."""
-        due = time.monotonic() + self._every_s
-        while event := await self._feed.next(due - time.monotonic()):
-            self._story.see(event)
-            if isinstance(event, Delta | Finished):
-                return event
-        return None
-
-    async def _lines(self, event: Event | None) -> AsyncGenerator[str, None]:
-        due = 0.0
-        try:
-            while not isinstance(event, Finished):
-                if lines := [*await self._beside(event), *self._line(event)]:
-                    for line in lines:
-                        yield line
-                    due = time.monotonic() + self._every_s
-                event = await self._feed.next(due - time.monotonic())
-                if event:
-                    self._story.see(event)
-            self._story.answered(event.outcome)
-            for line in await self._beside(event):
-                yield line
-            for line in _last(self._body, self._bodies, [event.outcome]):
-                yield line
-        except CoterieError as error:
-            for line in await self._failed(error, status_and_body(error)[1]):
-                yield line
-        except Exception as error:
-            log.exception("internal error in stream %s", self._inquiry.id)
-            told = error_body("internal error", "api_error", None, "internal_error")
-            for line in await self._failed(error, told):
-                yield line
-        yield "data: [DONE]\n\n"
-
-    async def _beside(self, event: Event | None = None) -> Sequence[str]:
-        if self._aside is None or isinstance(event, Delta):
-            return ()
-        return await self._aside(self._story)
-
-    async def _failed(self, error: Exception, body: dict[str, Any]) -> list[str]:
-        self._story.failed(error)
-        return [*await self._beside(), _data(body)]
-
-    def _line(self, event: Event | None) -> list[str]:
-        if event is None:
-            return [f": {self._story.waiting}\n\n"]
-        return _pieces(self._bodies, event.chunk) if isinstance(event, Delta) else []
+    def failed(self, body: Mapping[str, Any]) -> Sequence[str]:
+        return [_data(body), DONE]
 
 
 def _data(body: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from fastapi import Request, Response
 from coterie.types import Chunk, Usage
 from orchestrator.api.deps import CLIENT_CLOSED_REQUEST, CallerGone, EventStream, caller_of
 from orchestrator.api.inquiring import admitted
-from orchestrator.api.telling import Telling, answered
+from orchestrator.api.telling import DONE, Telling, answered
 from orchestrator.inquiry import Event, Inquiry, Outcome
 from orchestrator.keys.budget import NOTHING
 from orchestrator.keys.meter import Pass
@@ -150,4 +150,4 @@ class Choices:
         if len(outcomes) == len(self._choices):
             for line in self._last(outcomes):
                 yield line
-        yield "data: [DONE]\n\n"
+        yield DONE

@@ -17,6 +17,7 @@ from coterie.errors import NoExpertAvailable, UnknownJob
 from coterie.types import Sampling, as_jsonable
 from evals.results import ItemResult
 from orchestrator.api.deps import EventStream, ForJobReader, ForJobs, WhoCalls
+from orchestrator.api.telling import DONE
 from orchestrator.jobs.job import Job, JobSpec
 from orchestrator.jobs.progress import JobProgress
 from orchestrator.keys.key import Caller
@@ -172,7 +173,7 @@ async def _events(parts: Parts, id: str) -> AsyncGenerator[str, None]:
                 continue
             last = progress
             yield f"event: progress\ndata: {json.dumps(as_jsonable(progress))}\n\n"
-    yield "data: [DONE]\n\n"
+    yield DONE
 
 
 def job_body(job: Job) -> dict[str, Any]:

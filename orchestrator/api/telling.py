@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from fastapi import Request
@@ -29,6 +29,13 @@ from orchestrator.parts import Parts
 from orchestrator.protocol.errors import error_body, status_and_body
 
 log = logging.getLogger(__name__)
+
+
+DONE = "data: [DONE]\n\n"
+"""The last line of a stream of chunks."""
+
+Aside = Callable[[Story], Awaitable[Sequence[str]]]
+"""Events of the stream, as text, that tell what has happened but for tokens."""
 
 
 class Teller(Protocol):
@@ -72,9 +79,20 @@ class Telling:
 
     The response begins with the first token, or when a comment is due: what fails before has a
     status of its own, what fails after is told by the teller.
+
+    With ``aside`` it begins at once, and after everything that happens but tokens ``aside`` is
+    asked what goes out beside them.
     """
 
-    def __init__(self, parts: Parts, inquiry: Inquiry, teller: Teller, leave: Pass) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        inquiry: Inquiry,
+        teller: Teller,
+        leave: Pass,
+        aside: Aside | None = None,
+    ) -> None:
+        self._aside = aside
         self._inquiry = inquiry
         self._teller = teller
         self._every_s = parts.settings.stream_comment_s
@@ -84,6 +102,8 @@ class Telling:
 
     async def respond(self, request: Request) -> Response:
         """The streaming response, once there is something to stream."""
+        if self._aside:
+            return EventStream(self.lines(None), self.headers(), self.close)
         try:
             first = await self.begun(request)
         except CallerGone:
@@ -131,7 +151,7 @@ class Telling:
                 yield line
             due = 0.0
             while not isinstance(event, Finished):
-                if lines := self._lines(event):
+                if lines := [*await self._beside(event), *self._lines(event)]:
                     for line in lines:
                         yield line
                     due = time.monotonic() + self._every_s
@@ -139,18 +159,25 @@ class Telling:
                 if event:
                     self._story.see(event)
             self._story.answered(event.outcome)
-            for line in self._teller.end(event.outcome):
+            for line in (*await self._beside(event), *self._teller.end(event.outcome)):
                 yield line
         except CoterieError as error:
-            self._story.failed(error)
-            for line in self._teller.failed(status_and_body(error)[1]):
+            for line in await self._failed(error, status_and_body(error)[1]):
                 yield line
         except Exception as error:
             log.exception("internal error in stream %s", self._inquiry.id)
-            self._story.failed(error)
             told = error_body("internal error", "api_error", None, "internal_error")
-            for line in self._teller.failed(told):
+            for line in await self._failed(error, told):
                 yield line
+
+    async def _beside(self, event: Event | None = None) -> Sequence[str]:
+        if self._aside is None or isinstance(event, Delta):
+            return ()
+        return await self._aside(self._story)
+
+    async def _failed(self, error: Exception, body: Mapping[str, Any]) -> list[str]:
+        self._story.failed(error)
+        return [*await self._beside(), *self._teller.failed(body)]
 
     def _lines(self, event: Event | None) -> Sequence[str]:
         if event is None:

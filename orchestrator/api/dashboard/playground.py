@@ -10,13 +10,14 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from orchestrator.api.chat import Conversation
+from orchestrator.api.chat import Chunks
 from orchestrator.api.dashboard.answers_view import answers_view
 from orchestrator.api.dashboard.guard import Chats, Visit
 from orchestrator.api.dashboard.route_view import route_view
 from orchestrator.api.dashboard.timeline import timeline
 from orchestrator.api.inquiring import admitted, to_inquiry
 from orchestrator.api.story import Story
+from orchestrator.api.telling import Telling
 from orchestrator.protocol.chat import ChatRequest, StreamOptions
 from orchestrator.protocol.models import AUTO
 from orchestrator.routing import OFFERED
@@ -57,7 +58,8 @@ async def ask(body: ChatRequest, visit: Chats, request: Request) -> Response:
     streamed = body.model_copy(update=wanted)
     inquiry = to_inquiry(streamed, request, visit.parts)
     leave = await admitted(inquiry, visit.caller, visit.parts)
-    told = Conversation(visit.parts, inquiry, streamed, leave, Beside(visit))
+    chunks = Chunks(inquiry, streamed)
+    told = Telling(visit.parts, inquiry, chunks, leave, Beside(visit))
     return await told.respond(request)
 
 
