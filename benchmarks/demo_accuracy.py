@@ -71,8 +71,11 @@ async def main() -> None:
         args.json.write_text(json.dumps(figures(runs, items, best), indent=2))
 
 
-async def ask_all(openai: AsyncOpenAI, model: str, items: Sequence[Item]) -> Run:
-    task, gate = load_task("demo"), asyncio.Semaphore(CONCURRENCY)
+async def ask_all(
+    openai: AsyncOpenAI, model: str, items: Sequence[Item], gate: asyncio.Semaphore | None = None
+) -> Run:
+    """The model's answers; as many questions are open at a time as ``gate`` lets through."""
+    task, gate = load_task("demo"), gate or asyncio.Semaphore(CONCURRENCY)
 
     async def one(item: Item) -> tuple[bool, str, int, int, bool]:
         messages: Any = [m.as_dict() for m in item.question.messages]
